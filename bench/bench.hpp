@@ -1,0 +1,134 @@
+// The frame of the benchmarks: a question, its contenders, and who is measured when.
+//
+// A benchmark is a file NAME_bench.cpp with a registration at its end:
+//
+//   const bench::registration lock([](bench::suite& suite) {
+//     suite.add({.id = "P1", .question = "...", .unit = "ns",
+//                .contenders = {{"turnkey", side::ours, f}, {"std::mutex", side::standard, g}, go_peer("sync.Mutex", "mutex")}});
+//   });
+//
+// Every round measures each contender once, in an order that rotates: a machine that changes its mind hits them all
+// alike. One round before is not counted. A ratio is the median of the rounds' own ratios.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <turnkey/turnkey.hpp>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace bench {
+
+// What the command line says, for the benchmarks to heed.
+struct settings {
+  int procs = 0;                            // workers: ours, and Go's Ps
+  bool is_pinned = false;                   // OS threads stay on one CPU each
+  std::chrono::milliseconds duration{200};  // of a measurement that runs for a time, not for a count
+};
+const settings& current_settings();
+
+// One measurement. The value is in the benchmark's unit; the figures beside it are in the order of figure_names.
+struct sample {
+  double value = 0;
+  std::vector<double> figures = {};
+};
+
+enum class side { ours, standard, go, other };
+
+struct contender {
+  std::string name;
+  side from = side::other;
+  std::function<sample()> measure;
+};
+
+// What we want to be true of each contender of ours.
+struct goal {
+  enum class relation { at_most, at_least };
+  relation is = relation::at_most;
+  double limit = 0;
+  side against = side::ours;  // the limit is a ratio to this one's value; `ours`: the limit is absolute
+  std::string figure = {};    // the figure it is about; empty: the value
+};
+
+struct benchmark {
+  std::string id;        // "P3", or "P3.8" for a part that can be chosen by itself
+  std::string question;  // what is measured, in a line
+  std::string unit;
+  bool is_more_better = false;
+  std::vector<std::string> figure_names = {};
+  std::vector<goal> goals = {};
+  std::vector<contender> contenders = {};
+};
+
+class suite {
+ public:
+  // A contender that cannot be measured here (see go_peer) is left out.
+  void add(benchmark one);
+  [[nodiscard]] const std::vector<benchmark>& all() const noexcept { return all_; }
+  // In the order of their numbers.
+  void sort();
+
+ private:
+  std::vector<benchmark> all_;
+};
+
+// Adds benchmarks to the suite. One object at namespace scope in each NAME_bench.cpp.
+class registration {
+ public:
+  explicit registration(void (*add_to)(suite&));
+};
+
+// A case of the Go program in peers/go, with its parameters. Each measurement is a process of its own, which warms up,
+// measures and prints one line; starting it is not measured. Cannot be measured where the program was not built.
+contender go_peer(const std::string& name, const std::string& workload,
+                  const std::vector<std::int64_t>& parameters = {});
+
+// ---- for the measured code -----------------------------------------------------------------------------------------
+
+using clock = std::chrono::steady_clock;
+
+inline double nanoseconds_since(clock::time_point start) {
+  return std::chrono::duration<double, std::nano>(clock::now() - start).count();
+}
+
+// Makes the compiler believe that the value is used.
+inline void keep(std::uint64_t value) { asm volatile("" : : "r"(value)); }
+// Makes the compiler believe that all memory was read and written here.
+inline void touch_memory() { asm volatile("" : : : "memory"); }
+
+// Nanoseconds that each of `count` calls of f takes.
+template <class F>
+double time_each(std::int64_t count, F&& f) {
+  const auto start = clock::now();
+  for (std::int64_t i = 0; i < count; ++i) f();
+  return nanoseconds_since(start) / static_cast<double>(count);
+}
+
+// Runs f in a goroutine and hands its result to the caller. In a Go program main itself is a goroutine.
+template <class F>
+auto in_goroutine(F&& f) {
+  std::invoke_result_t<F&> result{};
+  turnkey::wait_group done;
+  done.go([&] { result = f(); });
+  done.wait();
+  return result;
+}
+
+// What a thread does between two critical sections: a chain of dependent multiplications, which takes equally long in
+// every language. private_work_steps() of them take 18 ns on this machine.
+[[gnu::noinline]] std::uint64_t private_work(std::uint64_t seed, int steps);
+int private_work_steps();
+
+// Keeps the calling thread on CPU `index` modulo their number, if settings::is_pinned.
+void pin_thread(int index);
+
+// A thing with its cache line, and the one that the processor fetches along with it, to itself.
+template <class T>
+struct alignas(128) apart {
+  T value{};
+};
+
+}  // namespace bench

@@ -1,0 +1,160 @@
+// P3: one mutex that everybody wants: how much gets through, is it shared out fairly, how long may one have to wait?
+//
+// turnkey::mutex with threads and with goroutines, std::mutex with threads, Go's sync.Mutex with goroutines; 2, 8 and 64
+// of them. Each locks, adds 1, unlocks and works 18 ns on its own, for a fixed time. Throughput, what the least served
+// got in comparison with the most served, and the longest wait stand side by side: each is easy to have alone.
+//
+// The longest wait is known in two ways, and the longer one counts. Every 64th call is timed; not all of them, because
+// the clock costs as much as the lock. And everybody sees how many others were served since his own last turn, which
+// misses nobody, not even him who is never served again; at the throughput measured, that many take so long.
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "bench.hpp"
+
+namespace {
+
+using namespace bench;
+
+enum phase : int { warming_up, measuring, over };
+
+// What one contender did. On lines of its own; only it writes there.
+struct place {
+  std::atomic<std::uint64_t> served{0};
+  std::atomic<std::uint64_t> last_turn{0};    // what the shared count was then
+  std::atomic<std::uint64_t> overtaken{0};    // the most turns of others between two of its own, while measuring
+  std::atomic<std::int64_t> longest_wait{0};  // nanoseconds, of the calls that were timed while measuring
+};
+
+template <class T>
+void raise(std::atomic<T>& highest, T value) {
+  if (value > highest.load(std::memory_order_relaxed)) highest.store(value, std::memory_order_relaxed);
+}
+
+template <class Mutex>
+class arena {
+ public:
+  explicit arena(int contenders) : places_(static_cast<std::size_t>(contenders)) {}
+
+  void contend(int index) {
+    const int steps = private_work_steps();
+    place& mine = places_[static_cast<std::size_t>(index)].value;
+    auto seed = static_cast<std::uint64_t>(index);
+    std::uint64_t served = 0;
+    std::uint64_t last_turn = 0;
+    int before = warming_up;
+    for (int now = warming_up; now != over; now = now_.value.load(std::memory_order_relaxed)) {
+      const bool is_timed = ++served % 64 == 0;
+      const auto asked = is_timed ? clock::now() : clock::time_point();
+      shared_.value.mu.lock();
+      const auto waited = is_timed ? clock::now() - asked : clock::duration(0);
+      const std::uint64_t turn = shared_.value.turns.load(std::memory_order_relaxed) + 1;
+      shared_.value.turns.store(turn, std::memory_order_relaxed);
+      shared_.value.mu.unlock();
+      if (now == measuring) raise(mine.longest_wait, std::int64_t{waited.count()});
+      if (before == measuring) raise(mine.overtaken, turn - last_turn - 1);
+      before = now;
+      last_turn = turn;
+      mine.last_turn.store(turn, std::memory_order_relaxed);
+      mine.served.store(served, std::memory_order_relaxed);
+      seed = private_work(seed, steps);
+    }
+    keep(seed);
+  }
+
+  // Called by a thread of its own, while the contenders are at it.
+  sample watch() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const std::vector<std::uint64_t> before = counts();
+    const std::uint64_t first_turn = shared_.value.turns.load(std::memory_order_relaxed);
+    const auto start = clock::now();
+    now_.value.store(measuring, std::memory_order_relaxed);
+    std::this_thread::sleep_for(current_settings().duration);
+    std::vector<std::uint64_t> served = counts();
+    const std::uint64_t final_turn = shared_.value.turns.load(std::memory_order_relaxed);
+    const double elapsed = nanoseconds_since(start);
+    now_.value.store(over, std::memory_order_relaxed);
+
+    const double turns = static_cast<double>(final_turn - first_turn);
+    double longest = 0;
+    for (std::size_t i = 0; i < served.size(); ++i) {
+      const place& each = places_[i].value;
+      served[i] -= before[i];
+      // He who was still waiting at the end has waited since his last turn, or since we began to look.
+      const std::uint64_t since = std::max(each.last_turn.load(std::memory_order_relaxed), first_turn);
+      const std::uint64_t in_progress = since < final_turn ? final_turn - since : 0;
+      const std::uint64_t overtaken = std::max(each.overtaken.load(std::memory_order_relaxed), in_progress);
+      longest = std::max({longest, static_cast<double>(each.longest_wait.load(std::memory_order_relaxed)),
+                          static_cast<double>(overtaken) * elapsed / turns});
+    }
+    const auto [least, most] = std::minmax_element(served.begin(), served.end());
+    return {turns / elapsed * 1e3, {static_cast<double>(*least) / static_cast<double>(*most), longest / 1e6}};
+  }
+
+ private:
+  struct guarded_count {
+    Mutex mu;
+    std::atomic<std::uint64_t> turns{0};  // guarded by mu; atomic only because watch() reads it from outside
+  };
+
+  std::vector<std::uint64_t> counts() const {
+    std::vector<std::uint64_t> all;
+    for (const auto& each : places_) all.push_back(each.value.served.load(std::memory_order_relaxed));
+    return all;
+  }
+
+  apart<guarded_count> shared_;
+  apart<std::atomic<int>> now_;
+  std::vector<apart<place>> places_;
+};
+
+template <class Mutex>
+sample among_threads(int contenders) {
+  arena<Mutex> ring(contenders);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < contenders; ++i) {
+    threads.emplace_back([&ring, i] {
+      pin_thread(i);
+      ring.contend(i);
+    });
+  }
+  sample seen = ring.watch();
+  for (std::thread& each : threads) each.join();
+  return seen;
+}
+
+sample among_goroutines(int contenders) {
+  arena<turnkey::mutex> ring(contenders);
+  turnkey::wait_group all;
+  for (int i = 0; i < contenders; ++i) all.go(&arena<turnkey::mutex>::contend, &ring, i);
+  sample seen = ring.watch();
+  all.wait();
+  return seen;
+}
+
+void add_contention(suite& all, int contenders, std::vector<goal> goals) {
+  all.add({.id = "P3." + std::to_string(contenders),
+           .question = "one mutex, " + std::to_string(contenders) + " contenders, 18 ns of private work in between",
+           .unit = "M/s",
+           .is_more_better = true,
+           .figure_names = {"least/most", "longest wait ms"},
+           .goals = std::move(goals),
+           .contenders = {
+               {"turnkey::mutex, goroutines", side::ours, [=] { return among_goroutines(contenders); }},
+               {"turnkey::mutex, threads", side::ours, [=] { return among_threads<turnkey::mutex>(contenders); }},
+               {"std::mutex, threads", side::standard, [=] { return among_threads<std::mutex>(contenders); }},
+               go_peer("sync.Mutex", "contention",
+                       {contenders, current_settings().duration.count(), private_work_steps()})}});
+}
+
+const registration contention([](suite& all) {
+  using enum goal::relation;
+  const goal waits{at_most, 10, side::ours, "longest wait ms"};
+  add_contention(all, 2, {});
+  add_contention(all, 8, {{at_least, 2.2, side::standard}, {at_least, 0.8, side::ours, "least/most"}, waits});
+  add_contention(all, 64, {{at_least, 2.5, side::standard}, {at_least, 0.5, side::ours, "least/most"}, waits});
+});
+
+}  // namespace

@@ -1,0 +1,3 @@
+module turnkey/bench/peers
+
+go 1.19

@@ -1,0 +1,149 @@
+// turnkey/task_group.hpp -- goroutines that belong together, and the first of their errors.
+//
+//   turnkey::task_group tasks(8);                    // at most eight at once
+//   for (auto& url : urls) tasks.go([&] { fetch(url, tasks.stop_token()); });
+//   tasks.wait();                                    // rethrows the first exception
+//
+// Go: golang.org/x/sync/errgroup. std: nothing.
+//
+// Guarantees
+//   The first exception that leaves a task is kept for wait() and requests the stop; those that follow are dropped.
+//   Order: what a task did is seen after wait().
+//   The destructor waits for the tasks that still run, after requesting the stop, and drops their exception.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <stop_token>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <turnkey/go.hpp>
+#include <turnkey/mutex.hpp>
+#include <turnkey/semaphore.hpp>
+#include <turnkey/wait_group.hpp>
+#include <turnkey/wait_limit.hpp>
+
+namespace turnkey {
+
+// All members may be called from goroutines and OS threads; tasks may add tasks.
+class task_group {
+ public:
+  // `limit`: how many tasks may run at once; 0: any number. Throws std::invalid_argument above semaphore::max().
+  explicit task_group(std::size_t limit = 0) {
+    if (limit > static_cast<std::size_t>(semaphore::max()))
+      throw std::invalid_argument("turnkey::task_group: limit out of range");
+    if (limit != 0) slots_.emplace(static_cast<std::ptrdiff_t>(limit));
+  }
+  task_group(const task_group&) = delete;             // cannot be copied: tasks belong to one group
+  task_group& operator=(const task_group&) = delete;  // cannot be copied
+  ~task_group() {
+    stop_.request_stop();
+    running_.wait();
+  }
+
+  // Runs f(args...) in a goroutine; at the limit it waits first until another task has ended. Throws what
+  // turnkey::go throws; the group is then as before. Go: Go.
+  template <class F, class... Args>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>) void go(F&& f, Args&&... args) {
+    go(goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  template <class F, class... Args>
+  void go(const goroutine_options& options, F&& f, Args&&... args) {
+    if (slots_) slots_->acquire();
+    start(options, std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  // The same, but false, and f is not run, if the group is at its limit. Never blocks. Go: TryGo.
+  template <class F, class... Args>
+  [[nodiscard]] bool try_go(F&& f, Args&&... args) {
+    if (slots_ && !slots_->try_acquire()) return false;
+    start(goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+    return true;
+  }
+
+  // Waits until all tasks have ended, then rethrows the first exception, if any: every time. Go: Wait.
+  void wait() {
+    running_.wait();
+    rethrow();
+  }
+  // The same, but gives up after `period`, at `when` or when a stop is requested. True if all tasks have ended.
+  template <class Rep, class Period>
+  [[nodiscard]] bool wait_for(const std::chrono::duration<Rep, Period>& period) {
+    return ended(running_.wait_for(period));
+  }
+  template <class Clock, class Duration>
+  [[nodiscard]] bool wait_until(const std::chrono::time_point<Clock, Duration>& when) {
+    return ended(running_.wait_until(when));
+  }
+  [[nodiscard]] bool wait(std::stop_token token) { return ended(running_.wait(std::move(token))); }
+
+  // Requested by the first exception, and by the destructor. Go: the context of WithContext.
+  [[nodiscard]] std::stop_token stop_token() const noexcept { return stop_.get_token(); }
+
+ private:
+  template <class F, class... Args>
+  void start(const goroutine_options& options, F&& f, Args&&... args) {
+    static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
+                  "go(f, args...): f cannot be called with copies of these arguments; wrap references in std::ref");
+    goroutine_launch::refuse_null(f);
+    try {
+      using task = guarded_task<std::decay_t<F>, std::decay_t<Args>...>;
+      running_.go(options,
+                  task{this, typename task::call(std::in_place, std::forward<F>(f), std::forward<Args>(args)...)});
+    } catch (...) {
+      if (slots_) slots_->release();
+      throw;
+    }
+  }
+
+  template <class... Parts>
+  struct guarded_task {
+    using call = std::optional<std::tuple<Parts...>>;
+    task_group* group;
+    call parts;
+    void operator()() {
+      try {
+        std::apply([](auto&... part) { static_cast<void>(std::invoke(std::move(part)...)); }, *parts);
+      } catch (...) {
+        group->fail(std::current_exception());
+      }
+      parts.reset();
+      if (group->slots_) group->slots_->release();
+    }
+  };
+
+  void fail(std::exception_ptr failure) {
+    {
+      const std::scoped_lock hold(mu_);
+      if (!failure_) failure_ = std::move(failure);
+    }
+    stop_.request_stop();
+  }
+
+  void rethrow() {
+    std::exception_ptr failure;
+    {
+      const std::scoped_lock hold(mu_);
+      failure = failure_;
+    }
+    if (failure) std::rethrow_exception(failure);
+  }
+  bool ended(bool all) {
+    if (all) rethrow();
+    return all;
+  }
+
+  wait_group running_;
+  std::optional<semaphore> slots_;
+  mutex mu_;  // guards failure_
+  std::exception_ptr failure_;
+  std::stop_source stop_;
+};
+
+}  // namespace turnkey

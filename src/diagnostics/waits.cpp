@@ -1,0 +1,93 @@
+#include "diagnostics/waits.hpp"
+
+#include <turnkey/mutex.hpp>
+#include <turnkey/rw_mutex.hpp>
+
+#include "parking/thread_control.hpp"
+#include "runtime/goroutine.hpp"
+#include "runtime/goroutine_pool.hpp"
+#include "sync/lock_core.hpp"
+
+namespace turnkey::diagnostics {
+
+namespace {
+
+using parking::reason;
+
+const parking::control* find_control(std::uint32_t token) noexcept {
+  if (const auto* const thread = parking::thread_control::find(token)) return thread;
+  return runtime::goroutine_pool::find(token);
+}
+
+bool has_ended(const parking::control& who) noexcept {
+  if (who.is_thread()) return static_cast<const parking::thread_control&>(who).thread() == 0;
+  return static_cast<const runtime::goroutine&>(who).load_status() == runtime::goroutine::status::unused;
+}
+
+void write_holder(platform::text& out, const lock_core& lock) noexcept {
+  const std::uint32_t state = lock_protocol::state_of(lock);
+  if (state >= lock_protocol::reader) {
+    const std::uint32_t readers = state / lock_protocol::reader;
+    out << ", held by " << std::uint64_t{readers} << (readers == 1 ? " reader" : " readers");
+    return;
+  }
+  if ((state & lock_protocol::held) == 0) return;
+  out << ", held by ";
+  const std::uint32_t token = lock_protocol::owner(lock);
+  if (const parking::control* const holder = find_control(token)) {
+    holder->describe(out);
+    if (has_ended(*holder)) out << ", which has ended";
+  } else {
+    out << ((token >> 31) != 0 ? "a thread which has ended" : "a goroutine which has ended");
+  }
+}
+
+void write_object(platform::text& out, const wait_state& wait) noexcept {
+  switch (wait.why) {
+    case reason::mutex_lock:
+      out << ": waits for mutex " << wait.object;
+      // The protocol's part is a lock's first and only member.
+      write_holder(out, *static_cast<const lock_core*>(wait.object));
+      break;
+    case reason::rw_mutex_lock:
+    case reason::rw_mutex_lock_shared:
+      out << ": waits for rw_mutex " << wait.object;
+      write_holder(out, *static_cast<const lock_core*>(wait.object));
+      break;
+    case reason::wait_group_wait: out << ": waits for wait_group " << wait.object; break;
+    case reason::once_call: out << ": waits for once " << wait.object; break;
+    case reason::condition_wait: out << ": waits for condition_variable " << wait.object; break;
+    case reason::semaphore_acquire: out << ": waits for semaphore " << wait.object; break;
+    case reason::sleep: break;
+  }
+}
+
+}  // namespace
+
+wait_state read_wait(const parking::control& who) noexcept {
+  wait_state state;
+  state.who = &who;
+  const parking::waiter* const w = who.waiting();
+  if (w == nullptr) return state;
+  state.why = w->why();
+  state.object = w->object();
+  state.since = w->since();
+  state.is_limited = w->is_limited();
+  state.is_parked = w->load_state() == parking::waiter::state::parked;
+  return state;
+}
+
+void write_wait(platform::text& out, const wait_state& wait, std::int64_t now) noexcept {
+  wait.who->describe(out);
+  out << " [" << parking::to_string(wait.why);
+  if (now > wait.since) (out << ", ").duration(now - wait.since);
+  out << ']';
+  write_object(out, wait);
+  out << '\n';
+  if (wait.who->is_thread()) return;
+  const auto& g = static_cast<const runtime::goroutine&>(*wait.who);
+  if (g.saved_stack() == nullptr) return;
+  out.stack_of(g.saved_stack());
+}
+
+}  // namespace turnkey::diagnostics

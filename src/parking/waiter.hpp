@@ -1,0 +1,77 @@
+// One wait of one thread of control: the node in a primitive's queue, and the park/signal protocol under all of them.
+//
+// A waiter lives in the waiting call's frame. The primitive links it into its queue, under its latch, and then calls
+// wait(). Whoever takes it out of the queue, under the same latch, calls signal(), after it has let go of the latch.
+//
+//   state      who sets it                            what it means
+//   running    the constructor                        has not blocked (yet)
+//   parked     its control, once it is off the CPU    blocked: whoever changes this state must resume() the control
+//   alarmed    alarm(): a timer or a stop request     the wait's limit has ended; wait() returns false
+//   signalled  signal(), from any state               wait() returns true
+//
+// Invariant S: signal()'s exchange is its last access to the waiter, which may be gone right after. It then touches the
+//   control only if the state was parked: nobody else can resume it then, so the control is still there.
+// Invariant A: alarm() only leaves running and parked, and its callers (timer queue, stop_watch) are held off by a
+//   handshake of their own before the waiter goes.
+// An alarm decides nothing: the waiter that finds itself alarmed takes the latch and looks whether it is still in the
+// queue. If not, somebody has committed to signal it, and it waits for that (await_signal).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <turnkey/wait_limit.hpp>
+
+#include "parking/control.hpp"
+#include "parking/reason.hpp"
+#include "platform/sanitizer.hpp"
+
+namespace turnkey::parking {
+
+class waiter {
+ public:
+  enum class state : std::uint32_t { running, parked, alarmed, signalled };
+
+  // `object`: the primitive, for reports.
+  waiter(reason why, const void* object) noexcept : control_(&control::current()), object_(object), why_(why) {}
+  waiter(const waiter&) = delete;
+  waiter& operator=(const waiter&) = delete;
+
+  // Blocks until signalled (true) or until the limit ends (false).
+  bool wait(const wait_limit& limit) noexcept;
+  // Blocks until signalled. For a waiter that somebody has taken out of its queue.
+  void await_signal() noexcept { wait(wait_limit()); }
+
+  // Ends the wait with true. The caller has taken the waiter out of its queue.
+  void signal() noexcept;
+  // Ends the wait with false, unless it was signalled.
+  void alarm() noexcept;
+
+  // Called by control::suspend() when the control is off the CPU: true if it is now parked, false if the wait has ended.
+  bool commit_park() noexcept;
+  [[nodiscard]] state load_state() const noexcept { return state_.load(std::memory_order_acquire); }
+
+  [[nodiscard]] reason why() const noexcept { return why_; }
+  [[nodiscard]] const void* object() const noexcept { return object_; }
+  // When it parked, on the steady clock. 0: it has not.
+  [[nodiscard]] std::int64_t since() const noexcept { return since_; }
+  [[nodiscard]] bool is_limited() const noexcept { return is_limited_; }
+  [[nodiscard]] parking::control& control() const noexcept { return *control_; }
+
+  // The primitive's own: what is asked for, what was granted.
+  std::uint64_t request = 0;
+
+ private:
+  friend class wait_queue;
+  friend class wake_list;
+  waiter* next_ = nullptr;  // null: in no queue
+  waiter* previous_ = nullptr;
+  std::atomic<state> state_{state::running};
+  parking::control* control_;
+  const void* object_;
+  std::int64_t since_ = 0;
+  reason why_;
+  bool is_limited_ = false;
+};
+
+}  // namespace turnkey::parking

@@ -1,0 +1,17 @@
+// TURNKEY_* environment variables. A value that cannot be used is reported in one line on stderr that names the
+// variable, the value and what it takes; the program goes on as if the variable were not set.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+
+namespace turnkey::platform {
+
+// The variable as an integer in [least, most]; `otherwise` if it is not set or not one.
+std::int64_t environment_integer(const char* variable, std::int64_t least, std::int64_t most,
+                                 std::int64_t otherwise) noexcept;
+// The index of the variable's value in `choices`; `otherwise` if it is not set or not among them.
+int environment_choice(const char* variable, std::initializer_list<std::string_view> choices, int otherwise) noexcept;
+
+}  // namespace turnkey::platform

@@ -1,0 +1,73 @@
+// Restartable sequences: a compare and a plain store that are one step for every thread on the same CPU, and that
+// fence_restartable() makes one step for all others too.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace turnkey::platform {
+
+// True once they can be used (Linux >= 5.10, glibc >= 2.35, x86-64, not under valgrind, TURNKEY_RSEQ is not "off").
+// Goes from false to true at most once, before main.
+extern std::atomic<bool> has_rseq;
+
+// If word == expected, stores `desired`, with release order, by a plain store as its last step, and returns true.
+// False if the word differs or the thread was interrupted. Only if has_rseq.
+bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::uint32_t desired) noexcept;
+
+// After this returns, every restartable_store that had compared before it began has either stored or will return
+// false. Does nothing if !has_rseq. 10 to 20 us.
+void fence_restartable() noexcept;
+
+// --- implementation ------------------------------------------------------------------------------------------------
+
+// Where the C library keeps a thread's struct rseq, from its thread pointer. Set before has_rseq.
+extern std::ptrdiff_t rseq_offset;
+
+// Inline, because the whole of it is six instructions of an unlock.
+inline bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                              std::uint32_t desired) noexcept {
+#if defined(__x86_64__)
+  // A section is announced by a pointer to its descriptor {version, flags, start, length, abort} in the thread's struct
+  // rseq, 8 bytes in. Should the kernel preempt the thread, send it a signal or fence it while it is between start and
+  // start + length, it goes on at the abort address, before which the signature that was registered must stand. The
+  // pointer stays when the section is left: the kernel clears it when it sees that the thread is elsewhere.
+  //
+  // order: release -- a plain x86 store is one, and the clobber keeps the compiler's hands off.
+  asm goto(
+      ".pushsection __rseq_cs, \"aw?\", @progbits\n\t"
+      ".balign 32\n"
+      "771:\n\t"
+      ".long 0, 0\n\t"
+      ".quad 772f, 773f - 772f, 774f\n\t"
+      ".popsection\n\t"
+      "leaq 771b(%%rip), %%rax\n\t"
+      "movq %%rax, %%fs:8(%[offset])\n"
+      "772:\n\t"
+      "cmpl %[expected], %[word]\n\t"
+      "jne %l[failed]\n\t"
+      "movl %[desired], %[word]\n"
+      "773:\n\t"
+      ".pushsection .text.unlikely, \"ax?\", @progbits\n\t"
+      ".byte 0x0f, 0xb9, 0x3d\n\t"  // makes of the signature an instruction that faults
+      ".long 0x53053053\n"
+      "774:\n\t"
+      "jmp %l[failed]\n\t"
+      ".popsection"
+      :
+      : [offset] "r"(rseq_offset), [word] "m"(word), [expected] "r"(expected), [desired] "r"(desired)
+      : "rax", "memory", "cc"
+      : failed);
+  return true;
+failed:
+  return false;
+#else
+  static_cast<void>(word);
+  static_cast<void>(expected);
+  static_cast<void>(desired);
+  return false;
+#endif
+}
+
+}  // namespace turnkey::platform

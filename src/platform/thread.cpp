@@ -1,0 +1,250 @@
+#include "platform/thread.hpp"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <new>
+#include <string_view>
+
+#include "platform/clock.hpp"
+#include "platform/futex.hpp"
+#include "platform/report.hpp"
+#include "platform/sanitizer.hpp"
+
+namespace turnkey::platform {
+
+// --- who runs ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+[[gnu::tls_model("initial-exec")]] constinit thread_local std::int32_t cached_thread_id = 0;
+
+// After a fork the child's one thread has another id.
+void forget_thread_id() noexcept { cached_thread_id = 0; }
+[[gnu::constructor]] void watch_forks() noexcept { pthread_atfork(nullptr, nullptr, forget_thread_id); }
+
+}  // namespace
+
+std::int32_t thread_id() noexcept {
+  if (cached_thread_id == 0) [[unlikely]]
+    cached_thread_id = static_cast<std::int32_t>(syscall(SYS_gettid));
+  return cached_thread_id;
+}
+
+void yield_thread() noexcept { sched_yield(); }
+
+// --- starting ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct start_request {
+  char name[16];
+  void (*body)(void*);
+  void* argument;
+};
+
+void* start(void* raw) noexcept {
+  const start_request request = *static_cast<start_request*>(raw);
+  delete static_cast<start_request*>(raw);
+  pthread_setname_np(pthread_self(), request.name);
+  request.body(request.argument);
+  return nullptr;
+}
+
+// All but those that the thread itself causes: a blocked fault ends the program without its handler.
+sigset_t all_but_faults() noexcept {
+  sigset_t set;
+  sigfillset(&set);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) sigdelset(&set, fault);
+  return set;
+}
+
+}  // namespace
+
+bool start_thread(const char* name, bool takes_signals, void (*body)(void*), void* argument) noexcept {
+  auto* const request = new (std::nothrow) start_request{{}, body, argument};
+  if (request == nullptr) return false;
+  std::strncpy(request->name, name, sizeof request->name - 1);
+
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  // A thread starts with its maker's mask.
+  sigset_t before;
+  if (!takes_signals) {
+    const sigset_t blocked = all_but_faults();
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  }
+  pthread_t thread;
+  const bool is_started = pthread_create(&thread, &attributes, start, request) == 0;
+  if (!takes_signals) pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (!is_started) delete request;
+  return is_started;
+}
+
+// --- all threads ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Raw system calls: this runs where nothing may be allocated, and sanitizers would watch the C library's functions.
+int open_at(int directory, const char* path, int flags) noexcept {
+  return static_cast<int>(syscall(SYS_openat, directory, path, flags | O_CLOEXEC));
+}
+void close_raw(int file) noexcept { syscall(SYS_close, file); }
+
+// The first bytes of /proc/self/task/<tid>/<what>; empty if there are none.
+std::string_view read_task_file(int tasks, std::int32_t tid, std::string_view what, char* buffer,
+                                std::size_t capacity) noexcept {
+  char path[40];
+  char* end = std::to_chars(path, path + 16, tid).ptr;
+  std::memcpy(end, what.data(), what.size());
+  end[what.size()] = '\0';
+  const int file = open_at(tasks, path, O_RDONLY);
+  if (file < 0) return {};
+  const long size = syscall(SYS_read, file, buffer, capacity);
+  close_raw(file);
+  return {buffer, size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
+// Dead, but its entry is still there.
+bool is_zombie(int tasks, std::int32_t tid) noexcept {
+  char buffer[256];
+  const std::string_view stat = read_task_file(tasks, tid, "/stat", buffer, sizeof buffer);
+  // "<tid> (<name>) <state> ..."; the name may hold anything.
+  const std::size_t end_of_name = stat.rfind(')');
+  if (stat.empty()) return true;  // it has ended since
+  if (end_of_name == std::string_view::npos || end_of_name + 2 >= stat.size()) return false;
+  const char state = stat[end_of_name + 2];
+  return state == 'Z' || state == 'X' || state == 'x';
+}
+
+struct directory_entry {  // the kernel's linux_dirent64
+  std::uint64_t inode;
+  std::int64_t offset;
+  unsigned short size;
+  unsigned char type;
+  char name[1];
+};
+
+// ThreadSanitizer's own background thread, which is not the program's and looks like any other. 0 if there is none.
+constinit std::int32_t tsan_thread = 0;
+
+}  // namespace
+
+bool for_each_thread(void (*visit)(std::int32_t tid, void* argument), void* argument) noexcept {
+  const int error = errno;
+  const int tasks = open_at(AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY);
+  bool is_complete = tasks >= 0;
+  while (is_complete) {
+    alignas(directory_entry) char entries[2048];
+    const long size = syscall(SYS_getdents64, tasks, entries, sizeof entries);
+    if (size < 0) is_complete = false;
+    if (size <= 0) break;
+    for (long at = 0; at < size;) {
+      const auto* const entry = reinterpret_cast<const directory_entry*>(entries + at);
+      at += entry->size;
+      std::int32_t tid = 0;
+      std::from_chars(entry->name, entry->name + std::strlen(entry->name), tid);
+      if (tid == 0 || is_zombie(tasks, tid) || tid == tsan_thread) continue;
+      visit(tid, argument);
+    }
+  }
+  if (tasks >= 0) close_raw(tasks);
+  errno = error;
+  return is_complete;
+}
+
+namespace {
+
+// The runtime starts its thread with the program's first. So we start one, before anyone else does: what is there then
+// besides the main thread and that one is the runtime's.
+[[gnu::constructor(101)]] void find_tsan_thread() noexcept {
+  if (!is_tsan) return;
+  int count = 0;
+  for_each_thread([](std::int32_t, void* n) { ++*static_cast<int*>(n); }, &count);
+  if (count != 1) return;  // the library was loaded late: there is no telling them apart
+  static constinit std::int32_t first = 0;
+  pthread_t thread;
+  const auto body = [](void*) -> void* {
+    first = thread_id();
+    return nullptr;
+  };
+  if (pthread_create(&thread, nullptr, body, nullptr) != 0) return;
+  pthread_join(thread, nullptr);
+  for_each_thread(
+      [](std::int32_t tid, void*) {
+        if (tid != first && tid != thread_id()) tsan_thread = tid;
+      },
+      nullptr);
+}
+
+}  // namespace
+
+// --- the end -------------------------------------------------------------------------------------------------------
+
+void at_process_exit(void (*hook)(int status)) noexcept {
+#if defined(__GLIBC__)
+  on_exit([](int status, void* raw) { reinterpret_cast<void (*)(int)>(raw)(status); }, reinterpret_cast<void*>(hook));
+#else
+  // atexit tells nobody the status, and takes no argument.
+  static void (*the_hook)(int) = nullptr;
+  the_hook = hook;
+  atexit([] { the_hook(EXIT_SUCCESS); });
+#endif
+}
+
+namespace {
+
+// Flushes what C++ streams hold back, as their destructor would.
+void flush_streams() noexcept {
+  try {
+    std::cout.flush();
+    std::clog.flush();
+    std::wcout.flush();
+    std::wclog.flush();
+  } catch (...) {  // a stream may be set to throw; the program ends anyway
+  }
+}
+
+std::atomic<std::uint32_t> is_flushed{0};
+
+void flush_files(void* /*unused*/) noexcept {
+  fflush(nullptr);
+  // order: release -- pairs with the acquire in end_process().
+  is_flushed.store(1, std::memory_order_release);
+  futex_wake_all(is_flushed);
+}
+
+}  // namespace
+
+void end_process(int status) noexcept {
+  constexpr std::int64_t patience = 1'000'000'000;
+  flush_streams();
+  // Standard output first, and for as long as it takes, as at any exit: its reader may be slow.
+  if (ftrylockfile(stdout) == 0) {
+    fflush_unlocked(stdout);
+    funlockfile(stdout);
+  }
+  // The other files need their locks, and a thread may sit in a stdio call for ever and hold one. So another thread
+  // tries, and we do not wait for it for ever.
+  if (start_thread("turnkey-flush", false, flush_files, nullptr)) {
+    const std::int64_t deadline = now() + patience;
+    while (is_flushed.load(std::memory_order_acquire) == 0 && futex_wait(is_flushed, 0, deadline)) {
+    }
+  }
+  _exit(status);
+}
+
+}  // namespace turnkey::platform

@@ -1,0 +1,25 @@
+// OS threads.
+#pragma once
+
+#include <cstdint>
+
+namespace turnkey::platform {
+
+// The kernel's id of the calling thread, cached.
+std::int32_t thread_id() noexcept;
+
+// Starts a detached thread; false if there is none to be had. `name`: at most 15 bytes. `takes_signals`: false blocks
+// every signal that is not a fault in it.
+bool start_thread(const char* name, bool takes_signals, void (*body)(void*), void* argument) noexcept;
+
+void yield_thread() noexcept;
+
+// Calls visit(tid, argument) for each live thread of this process. False if that cannot be told (no /proc).
+bool for_each_thread(void (*visit)(std::int32_t tid, void* argument), void* argument) noexcept;
+
+// Calls `hook(status)` first thing when the process exits by exit() or by returning from main.
+void at_process_exit(void (*hook)(int status)) noexcept;
+// Ends the process now, with this status: standard streams are flushed, nothing is destroyed.
+[[noreturn]] void end_process(int status) noexcept;
+
+}  // namespace turnkey::platform

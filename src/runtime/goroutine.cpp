@@ -1,0 +1,40 @@
+// A goroutine as a thread of control.
+#include "runtime/goroutine.hpp"
+
+#include "platform/clock.hpp"
+#include "platform/cpu.hpp"
+#include "platform/futex.hpp"
+#include "runtime/scheduler.hpp"
+#include "runtime/timer_queue.hpp"
+#include "runtime/worker.hpp"
+
+namespace turnkey::runtime {
+
+void goroutine::suspend(parking::waiter& w, std::int64_t deadline) noexcept {
+  if (deadline == platform::no_deadline) {
+    worker::current()->park(w);
+    return;
+  }
+  if (deadline <= platform::now()) {
+    w.alarm();
+    return;
+  }
+  timer t{.w = &w, .deadline = deadline};
+  timer_queue::start(t, index_);
+  worker::current()->park(w);
+  timer_queue::cancel(t);
+}
+
+void goroutine::resume() noexcept { scheduler::ready(this); }
+
+std::int64_t goroutine::spin_time() const noexcept {
+  // A goroutine polls briefly, if the lock's holder may be running on another worker; then its worker has better to do.
+  return platform::is_multiprocessor() && scheduler::max_procs() > 1 ? 1'000 : 0;
+}
+
+void goroutine::describe(platform::text& out) const noexcept {
+  out << "goroutine " << id();
+  if (name_length_ != 0) out << " \"" << name() << '"';
+}
+
+}  // namespace turnkey::runtime

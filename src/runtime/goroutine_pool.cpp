@@ -1,0 +1,285 @@
+// The pools behind goroutine_pool.hpp.
+#include "runtime/goroutine_pool.hpp"
+
+#include <array>
+#include <bit>
+#include <new>
+
+#include "platform/report.hpp"
+#include "platform/stack_memory.hpp"
+
+namespace turnkey::runtime {
+
+namespace {
+
+constexpr std::size_t chunk_bytes = std::size_t{2} << 20;  // a huge page
+constexpr std::uint32_t chunk_records = chunk_bytes / sizeof(goroutine);
+constexpr std::uint32_t max_chunks = 1u << 16;
+constexpr std::size_t slab_stacks = 64;
+constexpr std::uint32_t batch = 32;          // what moves between a worker's list and the common one
+constexpr std::uint32_t record_limit = 512;  // of a worker's list
+constexpr std::uint32_t stack_limit = 64;
+constexpr std::uint32_t fresh_batch = 16;  // new stacks that a worker takes at once
+// Under ThreadSanitizer a stack is bound to one TSan fiber, so what two goroutines do on it one after the other looks
+// ordered. Stacks are then reused first in, first out, after this many others.
+constexpr std::uint32_t tsan_stacks = 256;
+
+struct record_store {
+  platform::raw_lock lock;
+  goroutine* free = nullptr;
+  std::uint32_t fresh = chunk_records;  // records handed out of the last chunk
+  std::atomic<std::uint32_t> chunks{0};
+  std::atomic<std::uint32_t> made{0};
+  std::array<std::atomic<goroutine*>, max_chunks> chunk{};
+};
+constinit record_store records;
+
+struct stack_store {
+  platform::raw_lock lock;
+  stack* free = nullptr;
+  stack* last = nullptr;  // of the free list, for FIFO
+  std::uint32_t free_count = 0;
+  std::byte* slab = nullptr;
+  std::size_t slab_left = 0;
+};
+constinit std::array<stack_store, goroutine_pool::largest_class + 1> stacks;
+
+std::size_t size_of(std::uint8_t stack_class) noexcept { return goroutine_pool::smallest_stack << stack_class; }
+
+// Under records.lock. Null: no memory.
+goroutine* make_record() noexcept {
+  if (records.fresh == chunk_records) {
+    const std::uint32_t n = records.chunks.load(std::memory_order_relaxed);
+    if (n == max_chunks) return nullptr;
+    void* const memory = platform::map_memory(chunk_bytes, platform::pages::huge);
+    if (memory == nullptr) return nullptr;
+    platform::add_leak_root(memory, chunk_bytes);
+    records.chunk[n].store(static_cast<goroutine*>(memory), std::memory_order_relaxed);
+    records.fresh = 0;
+    records.chunks.store(n + 1, std::memory_order_relaxed);
+  }
+  const std::uint32_t n = records.chunks.load(std::memory_order_relaxed) - 1;
+  goroutine* const memory = records.chunk[n].load(std::memory_order_relaxed) + records.fresh;
+  auto* const g = ::new (static_cast<void*>(memory)) goroutine;
+  // order: release -- pairs with record_count(): the record and its chunk are seen.
+  records.made.store(n * chunk_records + records.fresh + 1, std::memory_order_release);
+  return g;
+}
+
+// Under the store's lock: addresses for up to `wanted` stacks that were never used. Null: no memory.
+std::byte* take_fresh(stack_store& store, std::size_t size, std::uint32_t& wanted) noexcept {
+  if (store.slab_left == 0) {
+    std::size_t count = size <= size_of(goroutine_pool::default_class) ? slab_stacks : 1;
+    void* memory = platform::map_memory(size * count, platform::pages::small);
+    if (memory == nullptr) {
+      count = 1;
+      memory = platform::map_memory(size, platform::pages::small);
+    }
+    if (memory == nullptr) return nullptr;
+    store.slab = static_cast<std::byte*>(memory);
+    store.slab_left = count;
+  }
+  if (wanted > store.slab_left) wanted = static_cast<std::uint32_t>(store.slab_left);
+  std::byte* const base = store.slab;
+  store.slab += size * wanted;
+  store.slab_left -= wanted;
+  return base;
+}
+
+// Touches the memory for the first time, which takes microseconds: not under a lock.
+stack* make_stack_at(std::byte* base, std::size_t size) noexcept {
+  auto* const made = ::new (static_cast<void*>(base + size - sizeof(stack))) stack;
+  made->base = base;
+  made->size = size;
+  made->has_canary = platform::guard_stack(base) == platform::guard_kind::canary;
+  platform::adopt_stack(made->view, base + platform::page_size, size - platform::page_size - sizeof(stack));
+  return made;
+}
+
+stack* take_stack(std::uint8_t stack_class, goroutine_pool::cache* local) noexcept {
+  stack_store& store = stacks[stack_class];
+  const std::size_t size = size_of(stack_class);
+  const bool is_cached = local != nullptr && stack_class == goroutine_pool::default_class;
+  std::byte* fresh = nullptr;
+  if (is_cached && local->fresh_count != 0) {
+    fresh = local->fresh;
+    local->fresh += size;
+    --local->fresh_count;
+    return make_stack_at(fresh, size);
+  }
+  store.lock.lock();
+  stack* taken = nullptr;
+  std::uint32_t count = is_cached ? fresh_batch : 1;
+  if (store.free == nullptr || (platform::is_tsan && store.free_count < tsan_stacks)) {
+    fresh = take_fresh(store, size, count);
+  }
+  if (fresh == nullptr && store.free != nullptr) {
+    taken = store.free;
+    store.free = taken->next_free;
+    --store.free_count;
+  }
+  store.lock.unlock();
+  if (fresh == nullptr) return taken;
+  if (is_cached) {
+    local->fresh = fresh + size;
+    local->fresh_count = count - 1;
+  }
+  return make_stack_at(fresh, size);
+}
+
+void give_stack(stack& s, std::uint8_t stack_class) noexcept {
+  stack_store& store = stacks[stack_class];
+  store.lock.lock();
+  if (platform::is_tsan && store.free != nullptr) {
+    s.next_free = nullptr;
+    store.last->next_free = &s;
+    store.last = &s;
+  } else {
+    s.next_free = store.free;
+    store.free = &s;
+    if (s.next_free == nullptr) store.last = &s;
+  }
+  ++store.free_count;
+  store.lock.unlock();
+}
+
+}  // namespace
+
+std::uint8_t goroutine_pool::class_of(std::size_t size) noexcept {
+  if (size == 0) return default_class;
+  if (size <= smallest_stack) return 0;
+  return static_cast<std::uint8_t>(std::bit_width((size - 1) / smallest_stack));
+}
+
+goroutine* goroutine_pool::take_record(cache* local) noexcept {
+  if (local != nullptr && local->records != nullptr) {
+    goroutine* const taken = local->records;
+    local->records = taken->next_;
+    --local->record_count;
+    return taken;
+  }
+  records.lock.lock();
+  goroutine* taken = records.free;
+  if (taken != nullptr) {
+    records.free = taken->next_;
+  } else if ((taken = make_record()) != nullptr) {
+    taken->index_ = (records.chunks.load(std::memory_order_relaxed) - 1) * chunk_records + records.fresh++;
+  }
+  if (local != nullptr) {
+    // Fetch more for the next ones.
+    for (std::uint32_t i = 0; i < batch; ++i) {
+      goroutine* more = records.free;
+      if (more != nullptr) {
+        records.free = more->next_;
+      } else if (records.fresh < chunk_records && (more = make_record()) != nullptr) {
+        more->index_ = (records.chunks.load(std::memory_order_relaxed) - 1) * chunk_records + records.fresh++;
+      } else {
+        break;
+      }
+      more->next_ = local->records;
+      local->records = more;
+      ++local->record_count;
+    }
+  }
+  records.lock.unlock();
+  return taken;
+}
+
+void goroutine_pool::give_record(goroutine& g, cache* local) noexcept {
+  // order: release -- pairs with load_status(): a report that still sees it used sees it whole.
+  g.status_.store(goroutine::status::unused, std::memory_order_release);
+  ++g.generation_;
+  if (local != nullptr && local->record_count < record_limit) {
+    g.next_ = local->records;
+    local->records = &g;
+    ++local->record_count;
+    return;
+  }
+  records.lock.lock();
+  g.next_ = records.free;
+  records.free = &g;
+  while (local != nullptr && local->record_count > record_limit / 2) {
+    goroutine* const more = local->records;
+    local->records = more->next_;
+    --local->record_count;
+    more->next_ = records.free;
+    records.free = more;
+  }
+  records.lock.unlock();
+}
+
+bool goroutine_pool::attach_stack(goroutine& g, cache* local, void (*entry)(void*)) noexcept {
+  stack* s = nullptr;
+  if (local != nullptr && g.stack_class_ == default_class && local->stacks != nullptr) {
+    s = local->stacks;
+    local->stacks = s->next_free;
+    --local->stack_count;
+  } else {
+    s = take_stack(g.stack_class_, local);
+  }
+  if (s == nullptr) return false;
+  g.stack_ = s;
+  g.saved_ = platform::make_stack(s->top(), entry, &g);
+  return true;
+}
+
+void goroutine_pool::detach_stack(goroutine& g, cache* local) noexcept {
+  stack* const s = g.stack_;
+  if (s == nullptr) return;
+  g.stack_ = nullptr;
+  g.saved_ = nullptr;
+  if (s->has_canary && !platform::is_canary_intact(s->base)) platform::fatal("stack overflow");
+  platform::clean_stack(s->view);
+  if (local != nullptr && g.stack_class_ == default_class && !platform::is_tsan && local->stack_count < stack_limit) {
+    s->next_free = local->stacks;
+    local->stacks = s;
+    ++local->stack_count;
+    return;
+  }
+  give_stack(*s, g.stack_class_);
+}
+
+void goroutine_pool::flush(cache& local) noexcept {
+  while (local.stacks != nullptr) {
+    stack* const s = local.stacks;
+    local.stacks = s->next_free;
+    give_stack(*s, default_class);
+  }
+  records.lock.lock();
+  while (local.records != nullptr) {
+    goroutine* const g = local.records;
+    local.records = g->next_;
+    g->next_ = records.free;
+    records.free = g;
+  }
+  records.lock.unlock();
+  local.stack_count = local.record_count = 0;
+}
+
+std::uint32_t goroutine_pool::record_count() noexcept { return records.made.load(std::memory_order_acquire); }
+
+goroutine& goroutine_pool::record(std::uint32_t i) noexcept {
+  return records.chunk[i / chunk_records].load(std::memory_order_relaxed)[i % chunk_records];
+}
+
+goroutine* goroutine_pool::find(std::uint32_t token) noexcept {
+  const std::uint32_t index = token & goroutine::max_token_index;
+  if ((token >> 31) != 0 || index == 0 || index > record_count()) return nullptr;
+  goroutine& g = record(index - 1);
+  return g.token() == token ? &g : nullptr;
+}
+
+goroutine* goroutine_pool::find_overflow(const void* address) noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  // Rare and about to end the program: a walk will do.
+  for (std::uint32_t i = 0, n = record_count(); i < n; ++i) {
+    goroutine& g = record(i);
+    const stack* const s = g.stack_;
+    if (g.load_status() == goroutine::status::unused || s == nullptr) continue;
+    const auto base = reinterpret_cast<std::uintptr_t>(s->base);
+    if (at >= base && at < base + platform::page_size) return &g;
+  }
+  return nullptr;
+}
+
+}  // namespace turnkey::runtime

@@ -1,0 +1,486 @@
+// The slow paths of mutex and rw_mutex. The state word and the invariants are in sync/lock_core.hpp.
+#include "sync/lock_core.hpp"
+
+#include <array>
+
+#include "parking/control.hpp"
+#include "parking/latch.hpp"
+#include "parking/wait_queue.hpp"
+#include "platform/clock.hpp"
+#include "platform/cpu.hpp"
+#include "platform/raw_lock.hpp"
+#include "platform/report.hpp"
+#include "platform/rseq.hpp"
+
+namespace turnkey {
+
+using parking::control;
+using parking::reason;
+using parking::wait_queue;
+using parking::waiter;
+
+namespace {
+
+constexpr std::int64_t turn_length = 250'000;  // how long one may keep taking a lock that another is first in line for
+constexpr std::uint32_t turn_check = 64;       // acquisitions between two looks at the clock
+constexpr std::int64_t first_poll = 1'000;     // polling that costs nobody anything: before arming
+constexpr std::uint32_t calm_down = 1u << 14;  // unlocks of armed locks without waiters between two that disarm
+
+constexpr std::uint64_t as_writer = 0;  // waiter::request
+constexpr std::uint64_t as_reader = 1;
+
+bool is_free_for_writer(std::uint32_t word, bool is_awake_one) noexcept {
+  return (word & lock_protocol::held) == 0 && word < lock_protocol::reader &&
+         (is_awake_one || (word & lock_protocol::reserved) == 0);
+}
+
+bool is_open_for_reader(std::uint32_t word) noexcept {
+  return (word & (lock_protocol::held | lock_protocol::blocking)) == 0;
+}
+
+// Waits between two looks at the lock, longer and longer: a poller that reads the line often slows the holder down.
+class poll_backoff {
+ public:
+  void wait() noexcept {
+    platform::pause(rounds_);
+    if (rounds_ < 64) rounds_ *= 2;
+  }
+  void reset() noexcept { rounds_ = 4; }
+
+ private:
+  int rounds_ = 4;
+};
+
+// True if the lock, which has just been seen free, is so still after about 100 ns. One that is taken, freed and taken
+// again by the same holder is free for a moment all the time; to snatch it there would cost more than it brings.
+bool stays_free(const std::atomic<std::uint32_t>& word) noexcept {
+  for (int look = 0; look < 3; ++look) {
+    platform::pause(2);
+    if ((word.load(std::memory_order_relaxed) & lock_protocol::held) != 0) return false;
+  }
+  return true;
+}
+
+bool has_ended(const wait_limit& limit, std::int64_t now) noexcept {
+  return now >= limit.deadline() || (limit.watch() != nullptr && limit.watch()->is_raised());
+}
+
+}  // namespace
+
+// A writer on its way through lock_slow.
+struct lock_protocol::contender {
+  control& self;
+  const kind& type;
+  const void* object;
+  bool is_awake_one = false;     // owns the awake bit
+  bool has_expired = false;      // its limit ended while it was handed the awake bit: one last try
+  std::int64_t since = 0;        // when it began to wait
+  std::int64_t first_since = 0;  // when it became first in line: since then it is being overtaken
+  std::int64_t poll_until = 0;   // polls until then, then sleeps
+  poll_backoff backoff{};
+
+  // An OS thread polls while it is first in line; a goroutine's worker has better to do.
+  [[nodiscard]] bool is_poller() const noexcept { return self.spin_time() > first_poll; }
+  void become_awake_one(std::int64_t now) noexcept {
+    is_awake_one = true;
+    if (first_since == 0) first_since = now;
+    poll_until = now + self.spin_time();
+  }
+  [[nodiscard]] bool is_overtaken_too_long(std::int64_t now) const noexcept {
+    return is_awake_one && now - first_since > turn_length;
+  }
+
+  // True if the calling control has kept taking this lock from others for too long.
+  bool has_had_its_turn(const lock_core& lock) noexcept {
+    control::streak& turn = self.turn;
+    if (turn.lock != &lock) {
+      turn = {&lock, platform::now(), 0};
+      return false;
+    }
+    if (++turn.count % turn_check != 0 || platform::now() - turn.since <= turn_length) return false;
+    turn.lock = nullptr;
+    return true;
+  }
+};
+
+bool lock_protocol::try_lock(lock_core& lock) noexcept {
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  while (is_free_for_writer(word, false)) {
+    // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
+    if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire, std::memory_order_relaxed)) {
+      set_owner(lock, parking::token_of_current());
+      return true;
+    }
+  }
+  return false;
+}
+
+// The queue's part of the word, as the queue is now. Under the latch. `may_have_readers`: the word said readers_queued;
+// without them it need not walk the queue.
+std::uint32_t lock_protocol::queue_flags(lock_core& lock, bool may_have_readers) noexcept {
+  const wait_queue queue(lock.queue_);
+  if (queue.is_empty()) return 0;
+  if (!may_have_readers) return queued | blocking;
+  std::uint32_t flags = queued;
+  bool has_reader = false;
+  bool has_writer = false;
+  for (waiter* w = queue.front(); w != nullptr && !(has_reader && has_writer); w = queue.after(*w)) {
+    (w->request == as_reader ? has_reader : has_writer) = true;
+  }
+  if (has_reader) flags |= readers_queued;
+  if (has_writer) flags |= blocking;
+  return flags;
+}
+
+waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
+  const wait_queue queue(lock.queue_);
+  waiter* w = queue.front();
+  while (w != nullptr && w->request != as_writer) w = queue.after(*w);
+  return w;
+}
+
+// Makes it safe to set flags; see "Calm and armed". Returns at once if it is, or if the lock has become free meanwhile.
+void lock_protocol::arm(lock_core& lock) noexcept {
+  static constinit std::array<platform::raw_lock, 16> armers;
+  // One armer a lock: who finds `arming` set after the fence has set it itself. Locks may share an armer's lock.
+  platform::raw_lock& exclusive = armers[(reinterpret_cast<std::uintptr_t>(&lock) >> 4) % armers.size()];
+  exclusive.lock();
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  while ((word & armed) == 0 && (word & held) != 0) {
+    if (!lock.state_.compare_exchange_weak(word, word | arming, std::memory_order_seq_cst, std::memory_order_relaxed)) {
+      continue;
+    }
+    platform::fence_restartable();
+    word = lock.state_.load(std::memory_order_relaxed);
+    while ((word & arming) != 0 &&
+           !lock.state_.compare_exchange_weak(word, (word & ~arming) | armed, std::memory_order_relaxed,
+                                              std::memory_order_relaxed)) {
+    }
+    break;
+  }
+  exclusive.unlock();
+}
+
+bool lock_protocol::lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept {
+  contender me{.self = control::current(), .type = kind, .object = object};
+  for (;;) {
+    std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+    bool is_being_reused = false;
+    if (is_free_for_writer(word, me.is_awake_one)) {
+      std::uint32_t taken = word | held;
+      if (me.is_awake_one) {
+        taken &= ~(awake | reserved);
+        if ((word & (queued | latched)) == 0) taken &= ~blocking;
+        is_being_reused = (word & reserved) == 0 && me.is_poller() && !me.has_expired && !stays_free(lock.state_);
+      } else if ((word & awake) != 0 && me.has_had_its_turn(lock)) {
+        // Let the awake one have it, and queue up behind it.
+        if ((word & latched) == 0) {
+          lock.state_.compare_exchange_strong(word, word | reserved, std::memory_order_relaxed);
+        }
+        continue;
+      }
+      if (!is_being_reused) {
+        // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
+        if (lock.state_.compare_exchange_weak(word, taken, std::memory_order_acquire, std::memory_order_relaxed)) {
+          set_owner(lock, me.self.token());
+          if (me.since != 0) me.self.turn = {&lock, platform::now(), 0};
+          return true;
+        }
+        continue;
+      }
+      word = lock.state_.load(std::memory_order_relaxed);
+    }
+
+    const std::int64_t now = platform::now();
+    if (me.has_expired || has_ended(limit, now)) {
+      if (me.is_awake_one) {
+        parking::latch(lock.state_, latched);
+        settle(lock, awake | reserved);
+      }
+      return false;
+    }
+    if (me.since == 0) {
+      me.since = now;
+      me.poll_until = me.self.spin_time() == 0 ? now : now + first_poll;
+    }
+
+    // The awake waiter polls for as long as a sleep and a wake would cost, and longer while it sees the lock being passed
+    // around; before that, everyone a little.
+    if (is_being_reused) me.poll_until = now + me.self.spin_time();
+    if (now < me.poll_until && (me.is_awake_one || (word & (awake | queued)) == 0)) {
+      if ((word & (reserved | latched)) == 0 && me.is_overtaken_too_long(now)) {
+        lock.state_.compare_exchange_strong(word, word | reserved, std::memory_order_relaxed);
+      }
+      me.backoff.wait();
+      continue;
+    }
+    if ((word & armed) == 0) {
+      arm(lock);
+      continue;
+    }
+    if (!me.is_awake_one && (word & (awake | queued | latched)) == 0 && me.is_poller()) {
+      if (lock.state_.compare_exchange_strong(word, word | awake | blocking, std::memory_order_relaxed)) {
+        me.become_awake_one(now);
+      }
+      continue;
+    }
+    if (!sleep_as_writer(lock, me, limit)) return false;
+  }
+}
+
+// Queues up and sleeps until it is woken as the awake one (true), or its limit ends (false). Also true, without having
+// slept, if the lock has become free.
+bool lock_protocol::sleep_as_writer(lock_core& lock, contender& me, const wait_limit& limit) noexcept {
+  waiter w(me.type.why, me.object);
+  w.request = as_writer;
+  if (!enqueue_writer(lock, w, me.is_awake_one)) return true;
+  me.self.turn.lock = nullptr;
+  me.is_awake_one = false;
+  if (!w.wait(limit)) {
+    if (withdraw(lock, w)) return false;
+    w.await_signal();
+    me.has_expired = true;
+  }
+  const std::int64_t now = platform::now();
+  me.become_awake_one(now);
+  me.backoff.reset();
+  if (me.is_overtaken_too_long(now)) {
+    std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+    while ((word & (reserved | latched)) == 0 &&
+           !lock.state_.compare_exchange_weak(word, word | reserved, std::memory_order_relaxed)) {
+    }
+  }
+  return true;
+}
+
+// False if the lock is free for the caller; then it is not queued, and keeps the awake bit if it had it.
+bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, bool is_awake_one) noexcept {
+  std::uint32_t word = parking::latch(lock.state_, latched);
+  wait_queue queue(lock.queue_);
+  if (is_awake_one) {
+    queue.push_front(w);  // it was first before
+  } else {
+    queue.push_back(w);
+  }
+  for (;;) {
+    // The latch does not keep others from freeing the lock, and one that saw awake will not look at the queue: the change
+    // of the word below must be the one that says both "queued" and "not awake".
+    if ((word & armed) == 0 || is_free_for_writer(word, is_awake_one)) {
+      queue.remove(w);
+      lock.state_.fetch_and(~latched, std::memory_order_release);
+      return false;
+    }
+    std::uint32_t next = (word & ~latched) | queued | blocking;
+    if (is_awake_one) next &= ~awake;
+    // order: release -- pairs with the acquire in latch(): the queue as it is now.
+    if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed))
+      return true;
+  }
+}
+
+bool lock_protocol::enqueue_reader(lock_core& lock, waiter& w) noexcept {
+  std::uint32_t word = parking::latch(lock.state_, latched);
+  wait_queue queue(lock.queue_);
+  queue.push_back(w);
+  for (;;) {
+    if (is_open_for_reader(word)) {
+      queue.remove(w);
+      lock.state_.fetch_and(~latched, std::memory_order_release);
+      return false;
+    }
+    // order: release -- pairs with the acquire in latch().
+    if (lock.state_.compare_exchange_weak(word, (word & ~latched) | queued | readers_queued, std::memory_order_release,
+                                          std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+}
+
+// A waiter whose limit has ended leaves the queue (true), unless somebody has taken it out to wake it (false).
+bool lock_protocol::withdraw(lock_core& lock, waiter& w) noexcept {
+  parking::latch(lock.state_, latched);
+  wait_queue queue(lock.queue_);
+  if (!wait_queue::is_queued(w)) {
+    lock.state_.fetch_and(~latched, std::memory_order_release);
+    return false;
+  }
+  queue.remove(w);
+  settle(lock, 0);
+  return true;
+}
+
+// Under the latch, after a waiter has left the queue or gives up the bits `give_up`: brings the flags up to date, lets
+// in or wakes whom nothing holds back any more (invariants W and R), and lets go of the latch.
+void lock_protocol::settle(lock_core& lock, std::uint32_t give_up) noexcept {
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  for (;;) {
+    const bool may_have_readers = (word & readers_queued) != 0;
+    const std::uint32_t flags = queue_flags(lock, may_have_readers);
+    std::uint32_t next = (word & ~(latched | queued | readers_queued | blocking | give_up)) | flags;
+    if ((next & awake) != 0) next |= blocking;
+    if ((next & (awake | queued)) == 0) next &= ~reserved;
+    if ((next & readers_queued) != 0 && (next & (held | blocking)) == 0) {
+      // Readers only, and nothing to wait for. They take the lock first, under the latch; then the queue follows.
+      // order: acquire -- they take it in the place of the waiting call, which pairs with the releases of unlock.
+      const std::uint32_t kept = (next & ~(queued | readers_queued)) | latched | queued | readers_queued;
+      if (!lock.state_.compare_exchange_weak(word, kept, std::memory_order_acquire, std::memory_order_relaxed))
+        continue;
+      admit_readers(lock);
+      return;
+    }
+    waiter* writer = nullptr;
+    if ((flags & blocking) != 0 && (next & (held | awake)) == 0 && next < reader) {
+      writer = first_writer(lock);  // free, and nobody awake
+      wait_queue(lock.queue_).remove(*writer);
+      next &= ~(queued | readers_queued);
+      next |= queue_flags(lock, may_have_readers) | awake | blocking;
+    }
+    // order: release -- pairs with the acquire in latch().
+    if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed)) {
+      if (writer != nullptr) writer->signal();
+      return;
+    }
+    if (writer != nullptr) wait_queue(lock.queue_).push_front(*writer);
+  }
+}
+
+// Under the latch, with only readers in the queue: counts them in, takes them out, lets go of the latch, wakes them. Until
+// they are woken they are waiting, so the lock cannot be destroyed meanwhile.
+void lock_protocol::admit_readers(lock_core& lock) noexcept {
+  wait_queue queue(lock.queue_);
+  std::uint32_t count = 0;
+  for (waiter* w = queue.front(); w != nullptr; w = queue.after(*w)) ++count;
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  for (;;) {
+    const bool is_held = (word & held) != 0;  // a writer was faster: they wait for it as before
+    const std::uint32_t next = is_held ? word & ~latched : word + count * reader;
+    // order: acq_rel -- acquire pairs with the releases of unlock: the readers are let in here; release with latch().
+    if (lock.state_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+      if (is_held) return;
+      break;
+    }
+  }
+  parking::wake_list admitted;
+  while (waiter* const w = queue.pop_front()) admitted.push_back(*w);
+  // order: release -- pairs with the acquire in latch().
+  lock.state_.fetch_and(~(latched | queued | readers_queued), std::memory_order_release);
+  admitted.signal_all();
+}
+
+void lock_protocol::unlock_slow(lock_core& lock, const kind& kind) noexcept {
+  static thread_local constinit std::uint32_t quiet_unlocks = 0;
+  parking::latch_backoff backoff;
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((word & held) == 0) platform::fatal(kind.unlock_of_unlocked);
+    if ((word & queued) == 0 || (word & (awake | readers_queued)) == awake) {
+      std::uint32_t next = word & ~held;
+      // The awake one that took the lock while somebody had the latch could not tell whether to clear `blocking`.
+      if ((word & (awake | queued)) == 0) next &= ~blocking;
+      if (next == armed && kind.idle == 0 && ++quiet_unlocks % calm_down == 0) next = 0;
+      // order: release -- pairs with the acquires of lock.
+      if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed)) return;
+      continue;
+    }
+    if ((word & latched) != 0) {
+      backoff.wait();
+      word = lock.state_.load(std::memory_order_relaxed);
+      // order: acquire -- pairs with the release that cleared the latch: the queue.
+    } else if (lock.state_.compare_exchange_weak(word, word | latched, std::memory_order_acquire,
+                                                 std::memory_order_relaxed)) {
+      break;
+    }
+  }
+
+  // Frozen (invariant Z).
+  wait_queue queue(lock.queue_);
+  parking::wake_list leaving;
+  std::uint32_t next = word & ~(held | latched | queued | readers_queued | blocking);
+  if ((word & readers_queued) != 0) {
+    for (waiter* w = queue.front(); w != nullptr;) {
+      waiter* const behind = queue.after(*w);
+      if (w->request == as_reader) {
+        queue.remove(*w);
+        leaving.push_back(*w);
+        next += reader;
+      }
+      w = behind;
+    }
+  } else {
+    leaving.push_back(*queue.pop_front());
+    next |= awake;
+  }
+  next |= queue_flags(lock, false);
+  if ((next & awake) != 0) next |= blocking;
+  // order: release -- pairs with the acquires of lock, lock_shared and latch(). The lock may be gone after this line.
+  lock.state_.store(next, std::memory_order_release);
+  leaving.signal_all();
+}
+
+bool lock_protocol::try_lock_shared(lock_core& lock) noexcept {
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  while (is_open_for_reader(word)) {
+    if (word + reader < reader) platform::fatal("sync: too many readers");
+    // order: acquire -- pairs with the releases of unlock: what the last writer did is seen.
+    if (lock.state_.compare_exchange_weak(word, word + reader, std::memory_order_acquire, std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool lock_protocol::lock_shared_slow(lock_core& lock, const wait_limit& limit, const void* object) noexcept {
+  poll_backoff backoff;
+  std::int64_t poll_until = 0;
+  for (;;) {
+    if (try_lock_shared(lock)) return true;
+    const std::int64_t now = platform::now();
+    if (has_ended(limit, now)) return false;
+    if (poll_until == 0) poll_until = control::current().spin_time() == 0 ? now : now + first_poll;
+    if (now < poll_until) {
+      backoff.wait();
+      continue;
+    }
+    waiter w(reason::rw_mutex_lock_shared, object);
+    w.request = as_reader;
+    if (!enqueue_reader(lock, w)) continue;
+    if (w.wait(limit)) return true;  // whoever woke it has counted it in
+    if (withdraw(lock, w)) return false;
+    w.await_signal();
+    return true;
+  }
+}
+
+void lock_protocol::unlock_shared(lock_core& lock) noexcept {
+  parking::latch_backoff backoff;
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  for (;;) {
+    if (word < reader) platform::fatal("sync: RUnlock of unlocked RWMutex");
+    const bool is_last = word - reader < reader;
+    if (!is_last || (word & queued) == 0 || (word & awake) != 0) {
+      // order: release -- pairs with the acquires of lock: the writer sees what the readers did.
+      if (lock.state_.compare_exchange_weak(word, word - reader, std::memory_order_release,
+                                            std::memory_order_relaxed)) {
+        return;
+      }
+    } else if ((word & latched) != 0) {
+      backoff.wait();
+      word = lock.state_.load(std::memory_order_relaxed);
+      // order: acquire -- pairs with the release that cleared the latch: the queue.
+    } else if (lock.state_.compare_exchange_weak(word, word | latched, std::memory_order_acquire,
+                                                 std::memory_order_relaxed)) {
+      break;
+    }
+  }
+
+  // The last reader, and a writer is queued (invariant R): frozen (invariant Z).
+  waiter* const writer = first_writer(lock);
+  wait_queue(lock.queue_).remove(*writer);
+  const std::uint32_t kept = word & ~(queued | readers_queued | blocking);
+  // order: release -- pairs with the acquires of lock and latch(). The lock may be gone after this line.
+  lock.state_.store((kept - reader) | queue_flags(lock, (word & readers_queued) != 0) | awake | blocking,
+                    std::memory_order_release);
+  writer->signal();
+}
+
+}  // namespace turnkey

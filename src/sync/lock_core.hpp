@@ -1,0 +1,101 @@
+// The protocol of mutex and rw_mutex: a state word, an owner word, a queue of waiters. A mutex is an rw_mutex that nobody
+// reads, and starts in another mode (see "Calm and armed").
+//
+// The state word
+//   held            a writer has the lock. Set by whoever takes it, cleared by unlock.
+//   reader * n      n readers have it. Never together with held.
+//   queued          the queue is not empty            \  changed under the latch only, so exact while one has it
+//   readers_queued  the queue holds at least a reader /
+//   latched         somebody has the queue; see parking/latch.hpp
+//   awake           a waiting writer is awake - polling, or woken and on its way - and will try for the lock. That one owns
+//                   the bit: only it may clear it, by taking the lock, going back to sleep, or giving up (settle).
+//   reserved        only the owner of `awake` may take the lock: no more overtaking
+//   blocking        a writer waits: new readers queue up. Set while a writer is queued or awake
+//   arming, armed   see below
+//
+// Invariant W (no lost wakeup): whenever the lock is free and a writer is queued, awake is set. So an unlock that finds
+//   awake may leave the queue alone - unless readers wait, who go before the next writer.
+// Invariant R: readers are queued only while held or blocking is set. Whoever clears the last of both admits them.
+// Invariant Z (frozen): while somebody holds the latch and also the lock for writing, or the latch and also the only read
+//   lock with a writer queued, no other thread changes the word: taking it needs it free, new readers need !blocking,
+//   and awake and reserved are set only in a word without latched. So unlock ends with one plain store, after which it
+//   does not touch the lock again: whoever takes it next may destroy it.
+//
+// Who goes next. An unlock with waiters frees the lock and wakes the first writer (awake); until that one comes, others
+//   may overtake it, which keeps the lock busy while the woken one is on its way, and the awake one does not snatch a
+//   lock that is free only for the moment between two turns of the same holder. The overtaking ends when the awake one
+//   has been first in line for `turn_length`, well below 1 ms: it sets reserved, or the overtaker does, once its own
+//   streak has lasted as long - because a waiter's wish is worth nothing while the waiter has no CPU to utter it. With
+//   readers there is no overtaking: a waiting writer blocks new ones, a finished writer admits all that wait.
+//
+// Calm and armed. A mutex nobody waits for is calm: its word is 0 or held, and unlock is a restartable sequence, "if the
+//   word is held, store 0", without a read-modify-write. A flag that another thread sets between that compare and that
+//   store would be lost. So before anyone sets a flag, the lock is armed: an armer - exclusive, by a lock of its own -
+//   sets `arming`, has the kernel restart every sequence that might have compared before (fence_restartable), and only
+//   if `arming` has survived that, turns it into `armed`. From then on no compare succeeds, every change is a
+//   read-modify-write, and flags are safe (Invariant P: every flag above implies armed). It is tempting to do with one
+//   bit. Don't: a waiter could take for confirmed what another has just set, and a holder that compared before would wipe
+//   out both. `armed` is dropped by an unlock that finds nobody, now and then: the fence costs 10 to 20 us, so a lock that
+//   is contended again and again stays armed. An rw_mutex is armed from the start: its readers change the word anyway.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include <turnkey/lock_core.hpp>
+#include <turnkey/wait_limit.hpp>
+
+#include "parking/reason.hpp"
+
+namespace turnkey {
+
+class lock_protocol {
+ public:
+  static constexpr std::uint32_t held = 1;
+  static constexpr std::uint32_t arming = 2;
+  static constexpr std::uint32_t armed = 4;
+  static constexpr std::uint32_t latched = 8;
+  static constexpr std::uint32_t queued = 16;
+  static constexpr std::uint32_t awake = 32;
+  static constexpr std::uint32_t reserved = 64;
+  static constexpr std::uint32_t blocking = 128;
+  static constexpr std::uint32_t readers_queued = 256;
+  static constexpr std::uint32_t reader = 512;
+
+  // What a lock is made and unmade as, and what the reports call it.
+  struct kind {
+    std::uint32_t idle;  // the word of a free lock: 0, or armed
+    parking::reason why;
+    std::string_view unlock_of_unlocked;
+  };
+
+  // The parts of mutex and rw_mutex that may wait or wake. `object`: the public lock, for reports and sanitizers.
+  static bool try_lock(lock_core& lock) noexcept;
+  static bool lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
+  static void unlock_slow(lock_core& lock, const kind& kind) noexcept;
+  static bool try_lock_shared(lock_core& lock) noexcept;
+  static bool lock_shared_slow(lock_core& lock, const wait_limit& limit, const void* object) noexcept;
+  static void unlock_shared(lock_core& lock) noexcept;
+
+  static std::atomic<std::uint32_t>& state(lock_core& lock) noexcept { return lock.state_; }
+  static void set_owner(lock_core& lock, std::uint32_t token) noexcept {
+    lock.owner_.store(token, std::memory_order_relaxed);
+  }
+  // For reports: who locked it last, and whether it is held for writing or by how many readers.
+  static std::uint32_t owner(const lock_core& lock) noexcept { return lock.owner_.load(std::memory_order_relaxed); }
+  static std::uint32_t state_of(const lock_core& lock) noexcept { return lock.state_.load(std::memory_order_relaxed); }
+
+ private:
+  struct contender;
+  static void arm(lock_core& lock) noexcept;
+  static bool enqueue_writer(lock_core& lock, parking::waiter& w, bool is_awake_one) noexcept;
+  static bool enqueue_reader(lock_core& lock, parking::waiter& w) noexcept;
+  static bool sleep_as_writer(lock_core& lock, contender& me, const wait_limit& limit) noexcept;
+  static bool withdraw(lock_core& lock, parking::waiter& w) noexcept;
+  static void settle(lock_core& lock, std::uint32_t give_up) noexcept;
+  static void admit_readers(lock_core& lock) noexcept;
+  static std::uint32_t queue_flags(lock_core& lock, bool may_have_readers) noexcept;
+  static parking::waiter* first_writer(lock_core& lock) noexcept;
+};
+
+}  // namespace turnkey

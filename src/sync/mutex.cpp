@@ -1,0 +1,57 @@
+// turnkey::mutex: the fast paths. The protocol is in sync/lock_core.hpp.
+#include <turnkey/mutex.hpp>
+
+#include "parking/control.hpp"
+#include "platform/rseq.hpp"
+#include "platform/sanitizer.hpp"
+#include "sync/lock_core.hpp"
+
+namespace turnkey {
+
+namespace {
+constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: unlock of unlocked mutex"};
+}  // namespace
+
+// The functions below are never inlined, not even by a link-time optimiser: they read thread-locals that a caller's park
+// may change.
+
+[[gnu::noinline]] void mutex::lock() noexcept {
+  std::uint32_t free = 0;
+  const std::uint32_t token = parking::token_of_current();
+  // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
+  if (lock_protocol::state(core_).compare_exchange_strong(free, lock_protocol::held, std::memory_order_acquire,
+                                                          std::memory_order_relaxed)) [[likely]] {
+    lock_protocol::set_owner(core_, token);
+  } else {
+    lock_protocol::lock_slow(core_, mutex_kind, wait_limit(), this);
+  }
+  platform::tsan_acquire(this);
+}
+
+[[gnu::noinline]] void mutex::unlock() noexcept {
+  platform::tsan_release(this);
+  auto& state = lock_protocol::state(core_);
+  if (platform::has_rseq.load(std::memory_order_relaxed)) [[likely]] {
+    if (platform::restartable_store(state, lock_protocol::held, 0)) [[likely]]
+      return;
+  } else {
+    std::uint32_t held = lock_protocol::held;
+    // order: release -- pairs with the acquires of lock.
+    if (state.compare_exchange_strong(held, 0, std::memory_order_release, std::memory_order_relaxed)) return;
+  }
+  lock_protocol::unlock_slow(core_, mutex_kind);
+}
+
+[[gnu::noinline]] bool mutex::try_lock() noexcept {
+  const bool has_it = lock_protocol::try_lock(core_);
+  if (has_it) platform::tsan_acquire(this);
+  return has_it;
+}
+
+bool mutex::lock_within(const wait_limit& limit) noexcept {
+  const bool has_it = lock_protocol::try_lock(core_) || lock_protocol::lock_slow(core_, mutex_kind, limit, this);
+  if (has_it) platform::tsan_acquire(this);
+  return has_it;
+}
+
+}  // namespace turnkey
