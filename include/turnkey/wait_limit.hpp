@@ -23,6 +23,7 @@ namespace turnkey {
 class stop_watch {
  public:
   explicit stop_watch(std::stop_token token) : callback_(std::move(token), raiser{this}) {}
+  ~stop_watch();
   stop_watch(const stop_watch&) = delete;
   stop_watch& operator=(const stop_watch&) = delete;
 

@@ -27,6 +27,9 @@ std::size_t edge_of(const stop_watch& watch) noexcept {
 }
 }  // namespace
 
+// Before callback_ goes: see release_raised_stops(). Not in leave(): a wait whose predicate holds at once never enters.
+stop_watch::~stop_watch() { platform::tsan_acquire(&edges[edge_of(*this)]); }
+
 bool stop_watch::is_raised() const noexcept {
   const std::uintptr_t word = waiter_.load(std::memory_order_acquire);
   return word == raising || word == raised;
@@ -55,7 +58,6 @@ void stop_watch_access::leave(stop_watch& watch) noexcept {
   }
   parking::latch_backoff backoff;
   while (watch.waiter_.load(std::memory_order_acquire) == raising) backoff.wait();
-  platform::tsan_acquire(&edges[edge_of(watch)]);
 }
 
 void release_raised_stops() noexcept {
