@@ -39,14 +39,6 @@ class control {
   // What it waits for, or null. For reports: may be out of date at once.
   [[nodiscard]] waiter* waiting() const noexcept { return waiting_.load(std::memory_order_acquire); }
 
-  // How long this control has kept taking one lock from others that want it; see sync/lock_core.hpp.
-  struct streak {
-    const void* lock = nullptr;
-    std::int64_t since = 0;
-    std::uint32_t count = 0;
-  };
-  streak turn;
-
  protected:
   constexpr control() noexcept = default;
   ~control() = default;
@@ -62,6 +54,9 @@ class control {
 // the scheduler at every switch. A function may read them only before anything in it can park.
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit control* current_control;
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit std::uint32_t current_token;
+
+// Whether `token` is that of an OS thread.
+constexpr bool is_thread_token(std::uint32_t token) noexcept { return (token >> 31) != 0; }
 
 // The token of the calling thread of control; makes it known if it is new.
 std::uint32_t make_current_token() noexcept;

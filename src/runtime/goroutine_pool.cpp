@@ -46,6 +46,15 @@ constinit std::array<stack_store, goroutine_pool::largest_class + 1> stacks;
 
 std::size_t size_of(std::uint8_t stack_class) noexcept { return goroutine_pool::smallest_stack << stack_class; }
 
+// Stacks are used at their tops. At distances of powers of two all of these would fall into the same few sets of every
+// cache. So they are a page further apart, and begin up to 1 KiB below the top of their pages.
+std::size_t stride_of(std::size_t size) noexcept { return size + platform::page_size; }
+std::size_t colour_of(const std::byte* base, std::size_t size) noexcept {
+  constexpr std::size_t line = 64;
+  constexpr std::size_t colours = 16;
+  return reinterpret_cast<std::uintptr_t>(base) / stride_of(size) % colours * line;
+}
+
 // Under records.lock. Null: no memory.
 goroutine* make_record() noexcept {
   if (records.fresh == chunk_records) {
@@ -70,7 +79,7 @@ goroutine* make_record() noexcept {
 std::byte* take_fresh(stack_store& store, std::size_t size, std::uint32_t& wanted) noexcept {
   if (store.slab_left == 0) {
     std::size_t count = size <= size_of(goroutine_pool::default_class) ? slab_stacks : 1;
-    void* memory = platform::map_memory(size * count, platform::pages::small);
+    void* memory = platform::map_memory(stride_of(size) * count, platform::pages::small);
     if (memory == nullptr) {
       count = 1;
       memory = platform::map_memory(size, platform::pages::small);
@@ -81,13 +90,14 @@ std::byte* take_fresh(stack_store& store, std::size_t size, std::uint32_t& wante
   }
   if (wanted > store.slab_left) wanted = static_cast<std::uint32_t>(store.slab_left);
   std::byte* const base = store.slab;
-  store.slab += size * wanted;
+  store.slab += stride_of(size) * wanted;
   store.slab_left -= wanted;
   return base;
 }
 
 // Touches the memory for the first time, which takes microseconds: not under a lock.
 stack* make_stack_at(std::byte* base, std::size_t size) noexcept {
+  size -= colour_of(base, size);
   auto* const made = ::new (static_cast<void*>(base + size - sizeof(stack))) stack;
   made->base = base;
   made->size = size;
@@ -103,7 +113,7 @@ stack* take_stack(std::uint8_t stack_class, goroutine_pool::cache* local) noexce
   std::byte* fresh = nullptr;
   if (is_cached && local->fresh_count != 0) {
     fresh = local->fresh;
-    local->fresh += size;
+    local->fresh += stride_of(size);
     --local->fresh_count;
     return make_stack_at(fresh, size);
   }
@@ -121,7 +131,7 @@ stack* take_stack(std::uint8_t stack_class, goroutine_pool::cache* local) noexce
   store.lock.unlock();
   if (fresh == nullptr) return taken;
   if (is_cached) {
-    local->fresh = fresh + size;
+    local->fresh = fresh + stride_of(size);
     local->fresh_count = count - 1;
   }
   return make_stack_at(fresh, size);
@@ -264,7 +274,7 @@ goroutine& goroutine_pool::record(std::uint32_t i) noexcept {
 
 goroutine* goroutine_pool::find(std::uint32_t token) noexcept {
   const std::uint32_t index = token & goroutine::max_token_index;
-  if ((token >> 31) != 0 || index == 0 || index > record_count()) return nullptr;
+  if (parking::is_thread_token(token) || index == 0 || index > record_count()) return nullptr;
   goroutine& g = record(index - 1);
   return g.token() == token ? &g : nullptr;
 }

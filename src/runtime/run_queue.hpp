@@ -39,6 +39,12 @@ class run_queue {
     return nullptr;
   }
 
+  // Owner only, a guess if somebody steals: the one that comes after `n` others. Null: there are not that many.
+  [[nodiscard]] goroutine* peek(std::uint32_t n) const noexcept {
+    if (size() <= n) return nullptr;
+    return slots_[(head_.load(std::memory_order_relaxed) + n) % capacity].load(std::memory_order_relaxed);
+  }
+
   // Takes the first, from any thread. Null: empty.
   goroutine* steal_one() noexcept {
     // order: acquire -- see push() and steal_half().

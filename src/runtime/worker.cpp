@@ -191,8 +191,24 @@ void worker::ready_last(goroutine* g) noexcept {
   scheduler::notify();
 }
 
+// Fetches into the cache what the switches to come will touch: the record of one further on, and the stack of the next
+// one, whose record has been fetched before. With a thousand goroutines neither is there any more.
+void worker::prefetch() const noexcept {
+  const goroutine* const later = ring_.peek(2);
+  if (later == nullptr) return;
+  __builtin_prefetch(later);
+  __builtin_prefetch(reinterpret_cast<const char*>(later) + 64);
+  const goroutine* const soon = ring_.peek(1);
+  if (soon == nullptr) return;
+  const char* const top = static_cast<const char*>(soon->saved_);
+  for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(top + line * 64);
+}
+
 goroutine* worker::take_ring() noexcept {
-  if (goroutine* const g = ring_.pop()) return g;
+  if (goroutine* const g = ring_.pop()) {
+    prefetch();
+    return g;
+  }
   goroutine* first = nullptr;
   overflow_.pop(run_queue::capacity / 2, [&](goroutine* g) {
     if (first == nullptr) {

@@ -66,6 +66,7 @@ class alignas(128) worker {
   void arrive() noexcept;
   void start_running(goroutine* g) noexcept;
   goroutine* pick() noexcept;
+  void prefetch() const noexcept;
   goroutine* take_ring() noexcept;
   goroutine* take_common() noexcept;
   goroutine* search() noexcept;

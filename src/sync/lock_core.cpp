@@ -23,8 +23,10 @@ namespace {
 
 constexpr std::int64_t turn_length = 250'000;  // how long one may keep taking a lock that another is first in line for
 constexpr std::uint32_t turn_check = 64;       // acquisitions between two looks at the clock
-constexpr std::int64_t first_poll = 1'000;     // polling that costs nobody anything: before arming
-constexpr std::uint32_t calm_down = 1u << 14;  // unlocks of armed locks without waiters between two that disarm
+constexpr std::int64_t first_poll = 8'000;     // before queueing up: most locks come free, and to sleep costs more
+constexpr int few_looks = 3;                   // of a poller: about 100 ns
+constexpr int many_looks = 6;                  // of a goroutine that could queue up as well: about 1 us
+constexpr std::uint32_t calm_down = 1u << 12;  // unlocks of armed locks that wake nobody between two that disarm
 
 constexpr std::uint64_t as_writer = 0;  // waiter::request
 constexpr std::uint64_t as_reader = 1;
@@ -51,15 +53,28 @@ class poll_backoff {
   int rounds_ = 4;
 };
 
-// True if the lock, which has just been seen free, is so still after about 100 ns. One that is taken, freed and taken
-// again by the same holder is free for a moment all the time; to snatch it there would cost more than it brings.
-bool stays_free(const std::atomic<std::uint32_t>& word) noexcept {
-  for (int look = 0; look < 3; ++look) {
-    platform::pause(2);
+// True if the lock, which has just been seen free, is so at some more looks as well, each twice as far off as the one
+// before. One that is taken, freed and taken again by the same holder is free for a moment all the time; to snatch it
+// there would cost more than it brings.
+bool stays_free(const std::atomic<std::uint32_t>& word, int looks) noexcept {
+  for (int look = 0; look < looks; ++look) {
+    platform::pause(1 << look);
     if ((word.load(std::memory_order_relaxed) & lock_protocol::held) != 0) return false;
   }
   return true;
 }
+
+// The lock that this OS thread keeps taking from others that want it, since when, and who of its goroutines did last.
+struct streak {
+  const lock_core* lock;
+  std::int64_t since;
+  std::uint32_t count;
+  std::uint32_t token;
+};
+[[gnu::tls_model("initial-exec")]] thread_local constinit streak turn{nullptr, 0, 0, 0};
+
+// The unlocks of armed locks by this OS thread that found nobody waiting.
+[[gnu::tls_model("initial-exec")]] thread_local constinit std::uint32_t quiet_unlocks = 0;
 
 bool has_ended(const wait_limit& limit, std::int64_t now) noexcept {
   return now >= limit.deadline() || (limit.watch() != nullptr && limit.watch()->is_raised());
@@ -73,6 +88,7 @@ struct lock_protocol::contender {
   const kind& type;
   const void* object;
   bool is_awake_one = false;     // owns the awake bit
+  bool has_deferred = false;     // queues up although the lock is free; see "Who may overtake"
   bool has_expired = false;      // its limit ended while it was handed the awake bit: one last try
   std::int64_t since = 0;        // when it began to wait
   std::int64_t first_since = 0;  // when it became first in line: since then it is being overtaken
@@ -81,6 +97,9 @@ struct lock_protocol::contender {
 
   // An OS thread polls while it is first in line; a goroutine's worker has better to do.
   [[nodiscard]] bool is_poller() const noexcept { return self.spin_time() > first_poll; }
+  [[nodiscard]] bool defers(std::uint32_t word) const noexcept {
+    return has_deferred && !is_awake_one && (word & awake) != 0;
+  }
   void become_awake_one(std::int64_t now) noexcept {
     is_awake_one = true;
     if (first_since == 0) first_since = now;
@@ -88,18 +107,6 @@ struct lock_protocol::contender {
   }
   [[nodiscard]] bool is_overtaken_too_long(std::int64_t now) const noexcept {
     return is_awake_one && now - first_since > turn_length;
-  }
-
-  // True if the calling control has kept taking this lock from others for too long.
-  bool has_had_its_turn(const lock_core& lock) noexcept {
-    control::streak& turn = self.turn;
-    if (turn.lock != &lock) {
-      turn = {&lock, platform::now(), 0};
-      return false;
-    }
-    if (++turn.count % turn_check != 0 || platform::now() - turn.since <= turn_length) return false;
-    turn.lock = nullptr;
-    return true;
   }
 };
 
@@ -139,51 +146,141 @@ waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
   return w;
 }
 
-// Makes it safe to set flags; see "Calm and armed". Returns at once if it is, or if the lock has become free meanwhile.
+// Makes it safe for others than the holder to change the word; see "Calm and armed". May have to be repeated.
 void lock_protocol::arm(lock_core& lock) noexcept {
   static constinit std::array<platform::raw_lock, 16> armers;
   // One armer a lock: who finds `arming` set after the fence has set it itself. Locks may share an armer's lock.
   platform::raw_lock& exclusive = armers[(reinterpret_cast<std::uintptr_t>(&lock) >> 4) % armers.size()];
+  parking::latch_backoff backoff;
   exclusive.lock();
+  // Not while somebody has the latch of a calm lock: that is an unlock, which ends with a plain store (invariant Z).
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  while ((word & armed) == 0 && (word & held) != 0) {
-    if (!lock.state_.compare_exchange_weak(word, word | arming, std::memory_order_seq_cst, std::memory_order_relaxed)) {
-      continue;
+  while ((word & armed) == 0) {
+    if ((word & latched) != 0) {
+      backoff.wait();
+      word = lock.state_.load(std::memory_order_relaxed);
+    } else if (lock.state_.compare_exchange_weak(word, word | arming, std::memory_order_seq_cst,
+                                                 std::memory_order_relaxed)) {
+      platform::fence_restartable();
+      word = lock.state_.load(std::memory_order_relaxed);
+      while ((word & arming) != 0) {
+        if ((word & latched) != 0) {
+          backoff.wait();
+          word = lock.state_.load(std::memory_order_relaxed);
+        } else if (lock.state_.compare_exchange_weak(word, (word & ~arming) | armed, std::memory_order_relaxed,
+                                                     std::memory_order_relaxed)) {
+          break;
+        }
+      }
+      break;
     }
-    platform::fence_restartable();
-    word = lock.state_.load(std::memory_order_relaxed);
-    while ((word & arming) != 0 &&
-           !lock.state_.compare_exchange_weak(word, (word & ~arming) | armed, std::memory_order_relaxed,
-                                              std::memory_order_relaxed)) {
-    }
-    break;
   }
   exclusive.unlock();
 }
 
-bool lock_protocol::lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept {
+// Takes the latch, as anybody but the holder does: of an armed lock. Returns the word as it is now.
+std::uint32_t lock_protocol::latch_armed(lock_core& lock) noexcept {
+  parking::latch_backoff backoff;
+  for (;;) {
+    std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+    if ((word & armed) == 0) {
+      arm(lock);
+    } else if ((word & latched) != 0) {
+      backoff.wait();
+      // order: acquire -- pairs with the releases that clear the latch: the queue as its last holder left it.
+    } else if (lock.state_.compare_exchange_weak(word, word | latched, std::memory_order_acquire,
+                                                 std::memory_order_relaxed)) {
+      return word | latched;
+    }
+  }
+}
+
+// The functions that touch `turn` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
+
+// True if the caller may take a lock that is free although somebody else is first in line for it.
+[[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, std::uint32_t token) noexcept {
+  const bool is_thread = parking::is_thread_token(token);
+  const std::uint32_t last = owner(lock);
+  if (turn.lock == &lock && (last == turn.token || is_thread)) {
+    turn.token = token;
+    return ++turn.count % turn_check != 0 || platform::now() - turn.since <= turn_length;
+  }
+  if (!is_thread && last != token && !stays_free(lock.state_, many_looks)) return false;
+  turn = {&lock, platform::now(), 0, token};
+  return true;
+}
+
+// It may not (any more).
+[[gnu::noinline]] void lock_protocol::end_turn(lock_core& lock, std::uint32_t word) noexcept {
+  if (turn.lock != &lock || (word & latched) != 0) return;
+  turn.lock = nullptr;
+  lock.state_.compare_exchange_strong(word, word | reserved, std::memory_order_relaxed);
+}
+
+// It has the lock after a wait.
+[[gnu::noinline]] void lock_protocol::begin_turn(lock_core& lock, std::uint32_t token) noexcept {
+  turn = {&lock, platform::now(), 0, token};
+}
+
+// It goes to sleep.
+[[gnu::noinline]] void lock_protocol::leave_turn(lock_core& lock) noexcept {
+  if (turn.lock == &lock) turn.lock = nullptr;
+}
+
+// The awake one has waited long enough. If somebody has the latch, the caller comes again.
+void lock_protocol::reserve(lock_core& lock) noexcept {
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  while ((word & (reserved | latched)) == 0) {
+    if ((word & armed) == 0) {
+      arm(lock);
+      word = lock.state_.load(std::memory_order_relaxed);
+    } else if (lock.state_.compare_exchange_weak(word, word | reserved, std::memory_order_relaxed)) {
+      return;
+    }
+  }
+}
+
+// Takes a lock that is free but armed, past those that wait, if that is the caller's right.
+bool lock_protocol::overtake(lock_core& lock) noexcept {
+  const std::uint32_t token = parking::token_of_current();
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  while (is_free_for_writer(word, false)) {
+    if ((word & awake) != 0 && !may_overtake(lock, token)) {
+      end_turn(lock, word);
+      return false;
+    }
+    // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
+    if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire, std::memory_order_relaxed)) {
+      set_owner(lock, token);
+      return true;
+    }
+  }
+  return false;
+}
+
+bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait_limit& limit,
+                                   const void* object) noexcept {
   contender me{.self = control::current(), .type = kind, .object = object};
   for (;;) {
     std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
     bool is_being_reused = false;
-    if (is_free_for_writer(word, me.is_awake_one)) {
+    if (is_free_for_writer(word, me.is_awake_one) && !me.defers(word)) {
       std::uint32_t taken = word | held;
       if (me.is_awake_one) {
         taken &= ~(awake | reserved);
         if ((word & (queued | latched)) == 0) taken &= ~blocking;
-        is_being_reused = (word & reserved) == 0 && me.is_poller() && !me.has_expired && !stays_free(lock.state_);
-      } else if ((word & awake) != 0 && me.has_had_its_turn(lock)) {
-        // Let the awake one have it, and queue up behind it.
-        if ((word & latched) == 0) {
-          lock.state_.compare_exchange_strong(word, word | reserved, std::memory_order_relaxed);
-        }
+        is_being_reused =
+            (word & reserved) == 0 && me.is_poller() && !me.has_expired && !stays_free(lock.state_, few_looks);
+      } else if ((word & awake) != 0 && !may_overtake(lock, me.self.token())) {
+        end_turn(lock, word);
+        me.has_deferred = !me.self.is_thread();
         continue;
       }
       if (!is_being_reused) {
         // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
         if (lock.state_.compare_exchange_weak(word, taken, std::memory_order_acquire, std::memory_order_relaxed)) {
           set_owner(lock, me.self.token());
-          if (me.since != 0) me.self.turn = {&lock, platform::now(), 0};
+          if (me.since != 0) begin_turn(lock, me.self.token());
           return true;
         }
         continue;
@@ -194,7 +291,7 @@ bool lock_protocol::lock_slow(lock_core& lock, const kind& kind, const wait_limi
     const std::int64_t now = platform::now();
     if (me.has_expired || has_ended(limit, now)) {
       if (me.is_awake_one) {
-        parking::latch(lock.state_, latched);
+        latch_armed(lock);
         settle(lock, awake | reserved);
       }
       return false;
@@ -207,10 +304,8 @@ bool lock_protocol::lock_slow(lock_core& lock, const kind& kind, const wait_limi
     // The awake waiter polls for as long as a sleep and a wake would cost, and longer while it sees the lock being passed
     // around; before that, everyone a little.
     if (is_being_reused) me.poll_until = now + me.self.spin_time();
-    if (now < me.poll_until && (me.is_awake_one || (word & (awake | queued)) == 0)) {
-      if ((word & (reserved | latched)) == 0 && me.is_overtaken_too_long(now)) {
-        lock.state_.compare_exchange_strong(word, word | reserved, std::memory_order_relaxed);
-      }
+    if (now < me.poll_until && (me.is_awake_one || me.has_deferred || (word & (awake | queued)) == 0)) {
+      if (me.is_overtaken_too_long(now)) reserve(lock);
       me.backoff.wait();
       continue;
     }
@@ -233,8 +328,8 @@ bool lock_protocol::lock_slow(lock_core& lock, const kind& kind, const wait_limi
 bool lock_protocol::sleep_as_writer(lock_core& lock, contender& me, const wait_limit& limit) noexcept {
   waiter w(me.type.why, me.object);
   w.request = as_writer;
-  if (!enqueue_writer(lock, w, me.is_awake_one)) return true;
-  me.self.turn.lock = nullptr;
+  if (!enqueue_writer(lock, w, me)) return true;
+  leave_turn(lock);
   me.is_awake_one = false;
   if (!w.wait(limit)) {
     if (withdraw(lock, w)) return false;
@@ -244,20 +339,15 @@ bool lock_protocol::sleep_as_writer(lock_core& lock, contender& me, const wait_l
   const std::int64_t now = platform::now();
   me.become_awake_one(now);
   me.backoff.reset();
-  if (me.is_overtaken_too_long(now)) {
-    std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-    while ((word & (reserved | latched)) == 0 &&
-           !lock.state_.compare_exchange_weak(word, word | reserved, std::memory_order_relaxed)) {
-    }
-  }
+  if (me.is_overtaken_too_long(now)) reserve(lock);
   return true;
 }
 
 // False if the lock is free for the caller; then it is not queued, and keeps the awake bit if it had it.
-bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, bool is_awake_one) noexcept {
-  std::uint32_t word = parking::latch(lock.state_, latched);
+bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, const contender& me) noexcept {
+  std::uint32_t word = latch_armed(lock);
   wait_queue queue(lock.queue_);
-  if (is_awake_one) {
+  if (me.is_awake_one) {
     queue.push_front(w);  // it was first before
   } else {
     queue.push_back(w);
@@ -265,21 +355,23 @@ bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, bool is_awake_one
   for (;;) {
     // The latch does not keep others from freeing the lock, and one that saw awake will not look at the queue: the change
     // of the word below must be the one that says both "queued" and "not awake".
-    if ((word & armed) == 0 || is_free_for_writer(word, is_awake_one)) {
+    // A free lock with somebody awake is not forgotten, so one that defers may queue up (invariant W).
+    const bool is_for_us = is_free_for_writer(word, me.is_awake_one) && !me.defers(word);
+    if (is_for_us) {
       queue.remove(w);
       lock.state_.fetch_and(~latched, std::memory_order_release);
       return false;
     }
     std::uint32_t next = (word & ~latched) | queued | blocking;
-    if (is_awake_one) next &= ~awake;
-    // order: release -- pairs with the acquire in latch(): the queue as it is now.
+    if (me.is_awake_one) next &= ~awake;
+    // order: release -- pairs with the acquire in latch_armed(): the queue as it is now.
     if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed))
       return true;
   }
 }
 
 bool lock_protocol::enqueue_reader(lock_core& lock, waiter& w) noexcept {
-  std::uint32_t word = parking::latch(lock.state_, latched);
+  std::uint32_t word = latch_armed(lock);
   wait_queue queue(lock.queue_);
   queue.push_back(w);
   for (;;) {
@@ -288,7 +380,7 @@ bool lock_protocol::enqueue_reader(lock_core& lock, waiter& w) noexcept {
       lock.state_.fetch_and(~latched, std::memory_order_release);
       return false;
     }
-    // order: release -- pairs with the acquire in latch().
+    // order: release -- pairs with the acquire in latch_armed().
     if (lock.state_.compare_exchange_weak(word, (word & ~latched) | queued | readers_queued, std::memory_order_release,
                                           std::memory_order_relaxed)) {
       return true;
@@ -298,7 +390,7 @@ bool lock_protocol::enqueue_reader(lock_core& lock, waiter& w) noexcept {
 
 // A waiter whose limit has ended leaves the queue (true), unless somebody has taken it out to wake it (false).
 bool lock_protocol::withdraw(lock_core& lock, waiter& w) noexcept {
-  parking::latch(lock.state_, latched);
+  latch_armed(lock);
   wait_queue queue(lock.queue_);
   if (!wait_queue::is_queued(w)) {
     lock.state_.fetch_and(~latched, std::memory_order_release);
@@ -335,7 +427,7 @@ void lock_protocol::settle(lock_core& lock, std::uint32_t give_up) noexcept {
       next &= ~(queued | readers_queued);
       next |= queue_flags(lock, may_have_readers) | awake | blocking;
     }
-    // order: release -- pairs with the acquire in latch().
+    // order: release -- pairs with the acquire in latch_armed().
     if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed)) {
       if (writer != nullptr) writer->signal();
       return;
@@ -354,7 +446,7 @@ void lock_protocol::admit_readers(lock_core& lock) noexcept {
   for (;;) {
     const bool is_held = (word & held) != 0;  // a writer was faster: they wait for it as before
     const std::uint32_t next = is_held ? word & ~latched : word + count * reader;
-    // order: acq_rel -- acquire pairs with the releases of unlock: the readers are let in here; release with latch().
+    // order: acq_rel -- acquire pairs with the releases of unlock: the readers are let in here; release with latch_armed().
     if (lock.state_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed)) {
       if (is_held) return;
       break;
@@ -362,27 +454,41 @@ void lock_protocol::admit_readers(lock_core& lock) noexcept {
   }
   parking::wake_list admitted;
   while (waiter* const w = queue.pop_front()) admitted.push_back(*w);
-  // order: release -- pairs with the acquire in latch().
+  // order: release -- pairs with the acquire in latch_armed().
   lock.state_.fetch_and(~(latched | queued | readers_queued), std::memory_order_release);
   admitted.signal_all();
 }
 
-void lock_protocol::unlock_slow(lock_core& lock, const kind& kind) noexcept {
-  static thread_local constinit std::uint32_t quiet_unlocks = 0;
-  parking::latch_backoff backoff;
+// Frees the lock if nobody is to be woken: nobody waits, or the awake one is on its way.
+bool lock_protocol::release_quickly(lock_core& lock, const kind& kind) noexcept {
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
   for (;;) {
     if ((word & held) == 0) platform::fatal(kind.unlock_of_unlocked);
-    if ((word & queued) == 0 || (word & (awake | readers_queued)) == awake) {
-      std::uint32_t next = word & ~held;
-      // The awake one that took the lock while somebody had the latch could not tell whether to clear `blocking`.
-      if ((word & (awake | queued)) == 0) next &= ~blocking;
-      if (next == armed && kind.idle == 0 && ++quiet_unlocks % calm_down == 0) next = 0;
-      // order: release -- pairs with the acquires of lock.
-      if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed)) return;
+    if ((word & queued) != 0 && (word & (awake | readers_queued)) != awake) return false;
+    std::uint32_t next = word & ~held;
+    // The awake one that took the lock while somebody had the latch could not tell whether to clear `blocking`.
+    if ((word & (awake | queued)) == 0) next &= ~blocking;
+    if ((word & (armed | arming)) == 0 && platform::has_rseq.load(std::memory_order_relaxed)) {
+      if (platform::restartable_store(lock.state_, word, next)) return true;
+      word = lock.state_.load(std::memory_order_relaxed);
       continue;
     }
-    if ((word & latched) != 0) {
+    if (kind.idle == 0 && (word & (armed | latched)) == armed && ++quiet_unlocks % calm_down == 0) next &= ~armed;
+    // order: release -- pairs with the acquires of lock.
+    if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed))
+      return true;
+  }
+}
+
+// Frees the lock, which somebody waits for, and wakes who is next; unless that is not so any more.
+void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept {
+  parking::latch_backoff backoff;
+  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((word & queued) == 0 || (word & (awake | readers_queued)) == awake) {
+      if (release_quickly(lock, kind)) return;
+      word = lock.state_.load(std::memory_order_relaxed);
+    } else if ((word & latched) != 0) {
       backoff.wait();
       word = lock.state_.load(std::memory_order_relaxed);
       // order: acquire -- pairs with the release that cleared the latch: the queue.
@@ -412,7 +518,7 @@ void lock_protocol::unlock_slow(lock_core& lock, const kind& kind) noexcept {
   }
   next |= queue_flags(lock, false);
   if ((next & awake) != 0) next |= blocking;
-  // order: release -- pairs with the acquires of lock, lock_shared and latch(). The lock may be gone after this line.
+  // order: release -- pairs with the acquires of lock, lock_shared and latch_armed(). The lock may be gone after this line.
   lock.state_.store(next, std::memory_order_release);
   leaving.signal_all();
 }
@@ -477,7 +583,7 @@ void lock_protocol::unlock_shared(lock_core& lock) noexcept {
   waiter* const writer = first_writer(lock);
   wait_queue(lock.queue_).remove(*writer);
   const std::uint32_t kept = word & ~(queued | readers_queued | blocking);
-  // order: release -- pairs with the acquires of lock and latch(). The lock may be gone after this line.
+  // order: release -- pairs with the acquires of lock and latch_armed(). The lock may be gone after this line.
   lock.state_.store((kept - reader) | queue_flags(lock, (word & readers_queued) != 0) | awake | blocking,
                     std::memory_order_release);
   writer->signal();

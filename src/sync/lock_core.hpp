@@ -16,7 +16,7 @@
 // Invariant W (no lost wakeup): whenever the lock is free and a writer is queued, awake is set. So an unlock that finds
 //   awake may leave the queue alone - unless readers wait, who go before the next writer.
 // Invariant R: readers are queued only while held or blocking is set. Whoever clears the last of both admits them.
-// Invariant Z (frozen): while somebody holds the latch and also the lock for writing, or the latch and also the only read
+// Invariant Z (frozen): while an unlock holds the latch and also the lock for writing, or the latch and also the only read
 //   lock with a writer queued, no other thread changes the word: taking it needs it free, new readers need !blocking,
 //   and awake and reserved are set only in a word without latched. So unlock ends with one plain store, after which it
 //   does not touch the lock again: whoever takes it next may destroy it.
@@ -28,15 +28,19 @@
 //   streak has lasted as long - because a waiter's wish is worth nothing while the waiter has no CPU to utter it. With
 //   readers there is no overtaking: a waiting writer blocks new ones, a finished writer admits all that wait.
 //
-// Calm and armed. A mutex nobody waits for is calm: its word is 0 or held, and unlock is a restartable sequence, "if the
-//   word is held, store 0", without a read-modify-write. A flag that another thread sets between that compare and that
-//   store would be lost. So before anyone sets a flag, the lock is armed: an armer - exclusive, by a lock of its own -
-//   sets `arming`, has the kernel restart every sequence that might have compared before (fence_restartable), and only
-//   if `arming` has survived that, turns it into `armed`. From then on no compare succeeds, every change is a
-//   read-modify-write, and flags are safe (Invariant P: every flag above implies armed). It is tempting to do with one
-//   bit. Don't: a waiter could take for confirmed what another has just set, and a holder that compared before would wipe
-//   out both. `armed` is dropped by an unlock that finds nobody, now and then: the fence costs 10 to 20 us, so a lock that
-//   is contended again and again stays armed. An rw_mutex is armed from the start: its readers change the word anyway.
+// Calm and armed. While a mutex is calm its holder unlocks by a restartable sequence, "if the word is what it was, store it
+//   without held", without a read-modify-write: a third of the price. A flag that another thread sets between that compare
+//   and that store would be lost. So (invariant P) in a calm word only two change anything: who takes a free lock, by
+//   compare-and-swap, and the holder. Everybody else arms the lock first. An armer - exclusive, by a lock of its own - sets
+//   `arming`, from when on no restartable sequence is begun, has the kernel restart every one that might have compared
+//   before (fence_restartable), and only if `arming` has survived that, turns it into `armed`. From then on every change is
+//   a read-modify-write. It is tempting to do with one bit. Don't: a waiter could take for confirmed what another has just
+//   set, and a holder that compared before would wipe out both.
+//   Waiters do not keep a lock armed: an unlock that wakes nobody drops `armed`, now and then - the fence costs 10 to 20 us,
+//   so a lock that is contended again and again stays armed - and only when nobody has the latch, whose owner counts on it.
+//   So a lock that one worker's goroutines pass on costs them no more for the thousands that are queued up for it. The
+//   holder alone may take the latch of a calm lock; an armer waits until it has let go (invariant Z). An rw_mutex is armed
+//   from the start and stays so: its readers change the word anyway.
 #pragma once
 
 #include <cstdint>
@@ -71,8 +75,12 @@ class lock_protocol {
 
   // The parts of mutex and rw_mutex that may wait or wake. `object`: the public lock, for reports and sanitizers.
   static bool try_lock(lock_core& lock) noexcept;
-  static bool lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
-  static void unlock_slow(lock_core& lock, const kind& kind) noexcept;
+  static bool lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept {
+    return overtake(lock) || lock_contended(lock, kind, limit, object);
+  }
+  static void unlock_slow(lock_core& lock, const kind& kind) noexcept {
+    if (!release_quickly(lock, kind)) release_and_wake(lock, kind);
+  }
   static bool try_lock_shared(lock_core& lock) noexcept;
   static bool lock_shared_slow(lock_core& lock, const wait_limit& limit, const void* object) noexcept;
   static void unlock_shared(lock_core& lock) noexcept;
@@ -87,8 +95,18 @@ class lock_protocol {
 
  private:
   struct contender;
+  static bool overtake(lock_core& lock) noexcept;
+  static bool may_overtake(lock_core& lock, std::uint32_t token) noexcept;
+  static void begin_turn(lock_core& lock, std::uint32_t token) noexcept;
+  static void end_turn(lock_core& lock, std::uint32_t word) noexcept;
+  static void leave_turn(lock_core& lock) noexcept;
+  static bool lock_contended(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
+  static bool release_quickly(lock_core& lock, const kind& kind) noexcept;
+  static void release_and_wake(lock_core& lock, const kind& kind) noexcept;
   static void arm(lock_core& lock) noexcept;
-  static bool enqueue_writer(lock_core& lock, parking::waiter& w, bool is_awake_one) noexcept;
+  static std::uint32_t latch_armed(lock_core& lock) noexcept;
+  static void reserve(lock_core& lock) noexcept;
+  static bool enqueue_writer(lock_core& lock, parking::waiter& w, const contender& me) noexcept;
   static bool enqueue_reader(lock_core& lock, parking::waiter& w) noexcept;
   static bool sleep_as_writer(lock_core& lock, contender& me, const wait_limit& limit) noexcept;
   static bool withdraw(lock_core& lock, parking::waiter& w) noexcept;
