@@ -16,13 +16,11 @@ constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: 
 // may change.
 
 [[gnu::noinline]] void mutex::lock() noexcept {
-  auto& state = lock_protocol::state(core_);
+  std::uint32_t free = 0;
   const std::uint32_t token = parking::token_of_current();
-  std::uint32_t word = state.load(std::memory_order_relaxed);
   // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
-  if ((word & ~lock_protocol::armed) == 0 &&
-      state.compare_exchange_strong(word, word | lock_protocol::held, std::memory_order_acquire,
-                                    std::memory_order_relaxed)) [[likely]] {
+  if (lock_protocol::state(core_).compare_exchange_strong(free, lock_protocol::held, std::memory_order_acquire,
+                                                          std::memory_order_relaxed)) [[likely]] {
     lock_protocol::set_owner(core_, token);
   } else {
     lock_protocol::lock_slow(core_, mutex_kind, wait_limit(), this);
