@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
+#include <tuple>
 
 #include "run.hpp"
 
@@ -41,16 +43,19 @@ void clear_progress() {
 }  // namespace
 
 void suite::add(benchmark one) {
+  for (const contender& each : one.contenders) {
+    if (!each.measure) one.left_out.push_back(each.name);
+  }
   std::erase_if(one.contenders, [](const contender& each) { return !each.measure; });
   all_.push_back(std::move(one));
 }
 
 void suite::sort() {
-  // P2 before P10, P3.8 before P3.64.
+  // P2 before P10, P3.8 before P3.64; parts with names, such as P11.buffered, stay in the order in which they came.
   const auto number = [](const benchmark& one) {
     const std::size_t dot = one.id.find('.');
-    return std::make_pair(std::stoi(one.id.substr(1)),
-                          dot == std::string::npos ? 0 : std::stoi(one.id.substr(dot + 1)));
+    return std::make_tuple(one.id.front() != 'P', std::atoi(one.id.c_str() + 1),
+                           dot == std::string::npos ? 0 : std::atoi(one.id.c_str() + dot + 1));
   };
   std::stable_sort(all_.begin(), all_.end(),
                    [&](const benchmark& a, const benchmark& b) { return number(a) < number(b); });

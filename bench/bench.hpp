@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <thread>
 #include <turnkey/turnkey.hpp>
 #include <type_traits>
 #include <utility>
@@ -36,12 +37,13 @@ struct sample {
   std::vector<double> figures = {};
 };
 
-enum class side { ours, standard, go, other };
+// also_ours: ours as well, but the goals are not about it.
+enum class side { ours, also_ours, standard, go, other };
 
 struct contender {
   std::string name;
   side from = side::other;
-  std::function<sample()> measure;
+  std::function<sample()> measure;  // empty: cannot be measured here, because what it needs is not installed
 };
 
 // What we want to be true of each contender of ours.
@@ -49,7 +51,7 @@ struct goal {
   enum class relation { at_most, at_least };
   relation is = relation::at_most;
   double limit = 0;
-  side against = side::ours;  // the limit is a ratio to this one's value; `ours`: the limit is absolute
+  side against = side::ours;  // the limit is a ratio to the first from there; `ours`: the limit is absolute
   std::string figure = {};    // the figure it is about; empty: the value
 };
 
@@ -61,14 +63,15 @@ struct benchmark {
   std::vector<std::string> figure_names = {};
   std::vector<goal> goals = {};
   std::vector<contender> contenders = {};
+  std::vector<std::string> left_out = {};  // filled in by suite::add
 };
 
 class suite {
  public:
-  // A contender that cannot be measured here (see go_peer) is left out.
+  // A contender that cannot be measured here is left out, and named in the report.
   void add(benchmark one);
   [[nodiscard]] const std::vector<benchmark>& all() const noexcept { return all_; }
-  // In the order of their numbers.
+  // In the order of their numbers, P before C.
   void sort();
 
  private:
@@ -81,10 +84,14 @@ class registration {
   explicit registration(void (*add_to)(suite&));
 };
 
-// A case of the Go program in peers/go, with its parameters. Each measurement is a process of its own, which warms up,
-// measures and prints one line; starting it is not measured. Cannot be measured where the program was not built.
+// A case of a program in peers/, with its parameters. Each measurement is a process of its own, which warms up, measures
+// and prints one line; starting it is not measured. Cannot be measured where the program was not built.
 contender go_peer(const std::string& name, const std::string& workload,
                   const std::vector<std::int64_t>& parameters = {});
+contender rust_peer(const std::string& name, const std::string& workload,
+                    const std::vector<std::int64_t>& parameters = {});
+contender boost_peer(const std::string& name, const std::string& workload,
+                     const std::vector<std::int64_t>& parameters = {});
 
 // ---- for the measured code -----------------------------------------------------------------------------------------
 
@@ -116,6 +123,22 @@ auto in_goroutine(F&& f) {
   done.wait();
   return result;
 }
+
+// What a wait_group is to goroutines, for OS threads.
+class thread_group {
+ public:
+  template <class F>
+  void go(F&& f) {
+    all_.emplace_back(std::forward<F>(f));
+  }
+  void wait() {
+    for (std::thread& each : all_) each.join();
+    all_.clear();
+  }
+
+ private:
+  std::vector<std::thread> all_;
+};
 
 // What a thread does between two critical sections: a chain of dependent multiplications, which takes equally long in
 // every language. private_work_steps() of them take 18 ns on this machine.

@@ -1,4 +1,4 @@
-// turnkey_bench -- the library beside std and Go, on the same work, interleaved, in one table.
+// turnkey_bench -- the library beside std, Go and others, on the same work, interleaved, in one table.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <condition_variable>
@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
   std::string json;
   double seconds = 0;
   bool only_list = false;
-  CLI::App options("Measures turnkey, std and Go on the same work: interleaved rounds, medians, ratios.");
+  CLI::App options("Measures turnkey, std, Go and others on the same work: interleaved rounds, medians, ratios.");
   options.add_option("benchmark", names, "only these, such as P1 P3.8");
   options.add_option("-r,--rounds", how.rounds, "rounds that are counted")
       ->check(CLI::PositiveNumber)
@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
   options.add_option("-p,--procs", chosen.procs, "workers, and Go's GOMAXPROCS")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  options.add_flag("--pin", chosen.is_pinned, "keep each OS thread of P3 on one CPU");
+  options.add_flag("--pin", chosen.is_pinned, "keep each OS thread of P3, P13 and C4 on one CPU");
   options.add_option("-j,--json", json, "write all samples to this file");
   options.add_flag("-l,--list", only_list, "list the benchmarks");
   CLI11_PARSE(options, argc, argv);
@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
   std::erase_if(benchmarks, [&](const bench::benchmark& one) { return !is_chosen(one.id, names); });
   if (only_list) {
     for (const auto& one : benchmarks)
-      std::printf("%-12s %s, %s\n", one.id.c_str(), one.question.c_str(), one.unit.c_str());
+      std::printf("%-14s %s, %s\n", one.id.c_str(), one.question.c_str(), one.unit.c_str());
     return 0;
   }
   how.time = std::chrono::duration<double>(seconds / static_cast<double>(benchmarks.size()));

@@ -75,6 +75,10 @@ std::string number(double value) {
 
 std::string number(std::optional<double> value) { return value ? number(*value) : ""; }
 
+std::string rival_name(const result& all, side rival) {
+  return rival == side::other ? first_of(all, rival)->name : name_of(rival);
+}
+
 // What a goal says, and who reached it.
 void print_goal(const result& all, const goal& aim) {
   const auto& names = all.what.figure_names;
@@ -94,7 +98,7 @@ void print_goal(const result& all, const goal& aim) {
   }
   const std::string what = (aim.figure.empty() ? "" : aim.figure + " ") +
                            (aim.is == goal::relation::at_most ? "at most " : "at least ") + number(aim.limit) +
-                           (aim.against == side::ours ? "" : std::string(" x ") + name_of(aim.against));
+                           (aim.against == side::ours ? "" : " x " + rival_name(all, aim.against));
   std::printf("    goal: %s:%s%s%s%s\n", what.c_str(), met.empty() ? "" : (" met by " + met).c_str(),
               met.empty() || missed.empty() ? "" : ";", missed.empty() ? "" : (" MISSED by " + missed).c_str(), "");
 }
@@ -116,6 +120,9 @@ void print_result(const result& all) {
     std::printf("\n");
   }
   for (const goal& aim : all.what.goals) print_goal(all, aim);
+  std::string left_out;
+  for (const std::string& name : all.what.left_out) left_out += (left_out.empty() ? "" : "; ") + name;
+  if (!left_out.empty()) std::printf("    not installed: %s\n", left_out.c_str());
 }
 
 // ---- the machine ---------------------------------------------------------------------------------------------------
@@ -169,7 +176,8 @@ void write_json(std::ostream& out, const machine& where, const std::vector<resul
                                      {"question", each.what.question},
                                      {"unit", each.what.unit},
                                      {"more_is_better", each.what.is_more_better},
-                                     {"contenders", nlohmann::ordered_json::array()}};
+                                     {"contenders", nlohmann::ordered_json::array()},
+                                     {"left_out", each.what.left_out}};
     for (const standing& one : each.standings) {
       const std::vector<double> values = values_of(one);
       nlohmann::ordered_json entry{{"name", one.name},

@@ -3,6 +3,7 @@
 #include <turnkey/mutex.hpp>
 #include <turnkey/rw_mutex.hpp>
 
+#include "channel/channel_core.hpp"
 #include "parking/thread_control.hpp"
 #include "runtime/goroutine.hpp"
 #include "runtime/goroutine_pool.hpp"
@@ -38,8 +39,16 @@ void write_holder(platform::text& out, const lock_core& lock) noexcept {
     holder->describe(out);
     if (has_ended(*holder)) out << ", which has ended";
   } else {
-    out << ((token >> 31) != 0 ? "a thread which has ended" : "a goroutine which has ended");
+    out << (parking::is_thread_token(token) ? "a thread which has ended" : "a goroutine which has ended");
   }
+}
+
+// The word is read without the latch: it says what was so at one moment.
+void write_channel(platform::text& out, const channel_core& channel) noexcept {
+  const std::uint64_t word = channel_protocol::load(channel);
+  out << ": waits on channel " << static_cast<const void*>(&channel) << ", "
+      << std::uint64_t{channel_protocol::size_of(word)} << " of "
+      << std::uint64_t{channel_protocol::real_capacity(channel)};
 }
 
 void write_object(platform::text& out, const wait_state& wait) noexcept {
@@ -58,6 +67,12 @@ void write_object(platform::text& out, const wait_state& wait) noexcept {
     case reason::once_call: out << ": waits for once " << wait.object; break;
     case reason::condition_wait: out << ": waits for condition_variable " << wait.object; break;
     case reason::semaphore_acquire: out << ": waits for semaphore " << wait.object; break;
+    case reason::chan_send:
+    case reason::chan_receive: write_channel(out, *static_cast<const channel_core*>(wait.object)); break;
+    case reason::chan_send_nil:
+    case reason::chan_receive_nil:
+    case reason::select:
+    case reason::select_no_cases:
     case reason::sleep: break;
   }
 }

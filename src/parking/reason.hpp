@@ -14,6 +14,12 @@ enum class reason : std::uint8_t {
   once_call,
   condition_wait,
   semaphore_acquire,
+  chan_send,
+  chan_send_nil,
+  chan_receive,
+  chan_receive_nil,
+  select,
+  select_no_cases,
   sleep,
 };
 
@@ -26,6 +32,12 @@ constexpr std::string_view to_string(reason why) noexcept {
     case reason::once_call: return "sync.Once.Do";
     case reason::condition_wait: return "sync.Cond.Wait";
     case reason::semaphore_acquire: return "semacquire";
+    case reason::chan_send: return "chan send";
+    case reason::chan_send_nil: return "chan send (nil chan)";
+    case reason::chan_receive: return "chan receive";
+    case reason::chan_receive_nil: return "chan receive (nil chan)";
+    case reason::select: return "select";
+    case reason::select_no_cases: return "select (no cases)";
     case reason::sleep: return "sleep";
   }
   return "?";

@@ -13,6 +13,7 @@
 #include "platform/sanitizer.hpp"
 #include "platform/thread.hpp"
 #include "runtime/goroutine_pool.hpp"
+#include "runtime/launcher.hpp"
 #include "runtime/scheduler.hpp"
 #include "runtime/worker.hpp"
 
@@ -20,78 +21,75 @@ namespace turnkey {
 
 namespace runtime {
 
-// Fills in a record. A friend of goroutine, so that goroutine_launch need not know it.
-class launcher {
- public:
-  static goroutine* make(const goroutine_options* options, std::size_t size, std::size_t align, void (*run)(void*)) {
-    constexpr std::size_t largest = std::size_t{1} << 30;
-    if (options != nullptr && options->stack_size > largest) {
-      throw std::invalid_argument("turnkey::go: stack_size " + std::to_string(options->stack_size) +
-                                  " is above 1 GiB (1073741824)");
-    }
-    if (!scheduler::start()) {
-      throw std::system_error(EAGAIN, std::generic_category(), "turnkey::go: cannot start a worker thread");
-    }
-    worker* const here = worker::current();
-    goroutine* const g = goroutine_pool::take_record(here != nullptr ? &here->pool_ : nullptr);
-    if (g == nullptr) throw std::bad_alloc();
-    g->run_ = run;
-    g->has_started_ = false;
-    g->stack_class_ = goroutine_pool::class_of(options != nullptr ? options->stack_size : 0);
-    g->exceptions_ = {};
-    set_name(*g, options != nullptr ? options->name : std::string_view());
-    const std::size_t used = g->name_length_ != 0 ? goroutine::name_size : 0;
-    // Under ThreadSanitizer the callable is allocated: it then knows that the next one at that place is another.
-    g->is_callable_allocated_ = size > goroutine::room_size - used || align > 16 || platform::is_tsan;
-    if (g->is_callable_allocated_) {
-      align = std::max<std::size_t>(align, 16);
-      g->callable_alignment_ = static_cast<std::uint8_t>(std::countr_zero(align));
-      try {
-        g->callable_ = ::operator new (size, std::align_val_t{align});
-      } catch (...) {
-        goroutine_pool::give_record(*g, nullptr);
-        throw;
-      }
-    } else {
-      g->callable_ = g->room_.data() + used;
-    }
-    return g;
-  }
+void launcher::require_scheduler(const char* complaint) {
+  if (!scheduler::start()) throw std::system_error(EAGAIN, std::generic_category(), complaint);
+}
 
-  static void discard(goroutine& g) noexcept {
-    if (g.is_callable_allocated_) {
-      ::operator delete (g.callable_, std::align_val_t{std::size_t{1} << g.callable_alignment_});
+goroutine* launcher::make(const goroutine_options* options, std::size_t size, std::size_t align, void (*run)(void*)) {
+  constexpr std::size_t largest = std::size_t{1} << 30;
+  if (options != nullptr && options->stack_size > largest) {
+    throw std::invalid_argument("turnkey::go: stack_size " + std::to_string(options->stack_size) +
+                                " is above 1 GiB (1073741824)");
+  }
+  require_scheduler("turnkey::go: cannot start a worker thread");
+  worker* const here = worker::current();
+  goroutine* const g = goroutine_pool::take_record(here != nullptr ? &here->pool_ : nullptr);
+  if (g == nullptr) throw std::bad_alloc();
+  g->run_ = run;
+  g->has_started_ = false;
+  g->stack_class_ = goroutine_pool::class_of(options != nullptr ? options->stack_size : 0);
+  g->exceptions_ = {};
+  set_name(*g, options != nullptr ? options->name : std::string_view());
+  const std::size_t used = g->name_length_ != 0 ? goroutine::name_size : 0;
+  // Under ThreadSanitizer the callable is allocated: it then knows that the next one at that place is another.
+  g->is_callable_allocated_ = size > goroutine::room_size - used || align > 16 || platform::is_tsan;
+  if (g->is_callable_allocated_) {
+    align = std::max<std::size_t>(align, 16);
+    g->callable_alignment_ = static_cast<std::uint8_t>(std::countr_zero(align));
+    try {
+      g->callable_ = ::operator new (size, std::align_val_t{align});
+    } catch (...) {
+      goroutine_pool::give_record(*g, nullptr);
+      throw;
     }
-    goroutine_pool::give_record(g, nullptr);
+  } else {
+    g->callable_ = g->room_.data() + used;
   }
+  return g;
+}
 
-  static void* room(const goroutine& g) noexcept { return g.callable_; }
-
-  static void start(goroutine& g) noexcept {
-    worker* const here = worker::current();
-    platform::tsan_release(g.callable_);
-    const std::uint32_t index = g.index_ < goroutine::max_token_index ? g.index_ + 1 : 0;
-    g.set_token(index == 0 ? 0 : (g.generation_ & 0x3ff) << 21 | index);
-    g.id_.store(scheduler::new_id(here), std::memory_order_relaxed);
-    // order: release -- pairs with load_status(): a report sees all of the above.
-    g.status_.store(goroutine::status::runnable, std::memory_order_release);
-    scheduler::count_start(here);
-    scheduler::ready(&g);
-    if (here != nullptr) scheduler::notify();
+void launcher::discard(goroutine& g) noexcept {
+  if (g.is_callable_allocated_) {
+    ::operator delete (g.callable_, std::align_val_t{std::size_t{1} << g.callable_alignment_});
   }
+  worker* const here = worker::current();
+  goroutine_pool::give_record(g, here != nullptr ? &here->pool_ : nullptr);
+}
 
- private:
-  static void set_name(goroutine& g, std::string_view name) noexcept {
-    // A 0 in the name ends it.
-    const std::size_t length = std::min({name.size(), name.find('\0'), goroutine::name_size - 1});
-    g.name_length_ = static_cast<std::uint8_t>(length);
-    if (length == 0) return;
-    // By hand, for ThreadSanitizer: a library call would be seen to write what another goroutine's start has written.
-    volatile auto* const to = reinterpret_cast<char*>(g.room_.data());
-    for (std::size_t i = 0; i < length; ++i) to[i] = name[i];
-    to[length] = 0;
-  }
-};
+void launcher::release(goroutine& g) noexcept { platform::tsan_release(g.callable_); }
+
+void launcher::start(goroutine& g) noexcept {
+  worker* const here = worker::current();
+  const std::uint32_t index = g.index_ < goroutine::max_token_index ? g.index_ + 1 : 0;
+  g.set_token(index == 0 ? 0 : (g.generation_ & 0x3ff) << 21 | index);
+  g.id_.store(scheduler::new_id(here), std::memory_order_relaxed);
+  // order: release -- pairs with load_status(): a report sees all of the above.
+  g.status_.store(goroutine::status::runnable, std::memory_order_release);
+  scheduler::count_start(here);
+  scheduler::ready(&g);
+  if (here != nullptr) scheduler::notify();
+}
+
+void launcher::set_name(goroutine& g, std::string_view name) noexcept {
+  // A 0 in the name ends it.
+  const std::size_t length = std::min({name.size(), name.find('\0'), goroutine::name_size - 1});
+  g.name_length_ = static_cast<std::uint8_t>(length);
+  if (length == 0) return;
+  // By hand, for ThreadSanitizer: a library call would be seen to write what another goroutine's start has written.
+  volatile auto* const to = reinterpret_cast<char*>(g.room_.data());
+  for (std::size_t i = 0; i < length; ++i) to[i] = name[i];
+  to[length] = 0;
+}
 
 }  // namespace runtime
 
@@ -111,7 +109,9 @@ goroutine_launch::~goroutine_launch() {
 }
 
 void goroutine_launch::start() noexcept {
-  launcher::start(*static_cast<runtime::goroutine*>(goroutine_));
+  auto& g = *static_cast<runtime::goroutine*>(goroutine_);
+  launcher::release(g);
+  launcher::start(g);
   goroutine_ = nullptr;
 }
 

@@ -19,8 +19,9 @@ void goroutine::suspend(parking::waiter& w, std::int64_t deadline) noexcept {
     w.alarm();
     return;
   }
-  timer t{.w = &w, .deadline = deadline};
-  timer_queue::start(t, index_);
+  alarm_timer t(w, deadline);
+  t.shard = scheduler::timer_shard(&t);
+  if (!timer_queue::start(t)) timer_queue::end_without_room();
   worker::current()->park(w);
   timer_queue::cancel(t);
 }

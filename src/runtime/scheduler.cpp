@@ -141,6 +141,31 @@ void scheduler::notify_from_outside() noexcept {
   }
 }
 
+std::uint32_t scheduler::timer_shard(const void* address) noexcept {
+  const worker* const here = worker::current();
+  const std::uintptr_t hint = here != nullptr ? here->index_ : reinterpret_cast<std::uintptr_t>(address) >> 6;
+  return static_cast<std::uint32_t>(hint % timer_queue::shards);
+}
+
+void scheduler::note_timer(std::int64_t deadline) noexcept {
+  const worker* const here = worker::current();
+  if (here != nullptr && !here->is_blocked()) return;  // it is active, and looks at the timers before it rests
+  // order: seq_cst -- pairs with worker::rest, which writes this and then reads the earliest deadline; see the timer
+  // queue's note_earliest. Whoever is awake looks at the timers before it sleeps.
+  if (lookout_deadline_.load(std::memory_order_seq_cst) <= deadline) return;
+  if (worker* const lookout = lookout_.load(std::memory_order_seq_cst)) wake(*lookout);
+}
+
+// No worker is active: whether the lookout will be up when the next timer is due. A worker that started one while it was
+// active has told nobody, and counts on coming to rest.
+bool scheduler::is_somebody_up_for_timers() noexcept {
+  const std::int64_t timer = timer_queue::earliest();
+  if (timer == platform::no_deadline) return true;
+  const std::int64_t covered = lookout_deadline_.load(std::memory_order_seq_cst);
+  // The least: it is awake, and will look, or there is none.
+  return covered == INT64_MIN ? lookout_.load(std::memory_order_seq_cst) != nullptr : covered <= timer;
+}
+
 // Gets one more worker going: the lookout, a sleeper, or a new thread. False if there is none.
 bool scheduler::wake_one() noexcept {
   if ((status_.fetch_or(waking, std::memory_order_seq_cst) & waking) != 0) return true;
@@ -238,8 +263,13 @@ bool scheduler::enter_blocking(worker& w) noexcept {
   if (w.is_blocked()) return false;
   // order: seq_cst -- pairs with notify: see invariant Q.
   w.is_blocked_.store(true, std::memory_order_seq_cst);
-  status_.fetch_add(blocked_one - active_one, std::memory_order_seq_cst);
-  if (w.has_queued() || common_.size() != 0) notify_from_outside();
+  const std::uint64_t s =
+      status_.fetch_add(blocked_one - active_one, std::memory_order_seq_cst) + blocked_one - active_one;
+  if (w.has_queued() || common_.size() != 0) {
+    notify_from_outside();
+  } else if (active_of(s) == 0 && (s & waking) == 0 && !is_somebody_up_for_timers()) {
+    wake_one();
+  }
   return true;
 }
 

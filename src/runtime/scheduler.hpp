@@ -47,6 +47,11 @@ class scheduler {
   }
   static void notify_from_outside() noexcept;
 
+  // The shard for a timer that the caller starts; `address`: the timer's. A worker looks at its own most often.
+  static std::uint32_t timer_shard(const void* address) noexcept;
+  // A timer was started for `deadline`: sees to it that somebody is up then.
+  static void note_timer(std::int64_t deadline) noexcept;
+
   static int max_procs() noexcept;
   static int set_max_procs(int n) noexcept;
   static std::uint64_t num_goroutines() noexcept;
@@ -84,6 +89,7 @@ class scheduler {
   static std::uint32_t limit() noexcept { return limit_.load(std::memory_order_relaxed); }
   static void update_limit() noexcept;
 
+  static bool is_somebody_up_for_timers() noexcept;
   static bool wake_one() noexcept;
   static bool start_worker() noexcept;
   static void become_active() noexcept;

@@ -57,13 +57,18 @@ struct alignas(64) heap {
     put(place, moving);
   }
   void note_earliest() noexcept {
-    earliest.store(size == 0 ? platform::no_deadline : entries[0].deadline, std::memory_order_release);
+    const std::int64_t least = size == 0 ? platform::no_deadline : entries[0].deadline;
+    // order: seq_cst -- pairs with earliest_of() in worker::rest. Its caller says until when it sleeps and then reads this;
+    // who starts a timer writes this and then, in scheduler::note_timer, reads until when that worker sleeps. Weaker: both
+    // read what was before, and the timer fires too late.
+    if (earliest.load(std::memory_order_relaxed) != least) earliest.store(least, std::memory_order_seq_cst);
   }
-  void insert(timer& t) noexcept {
-    if (size == capacity) grow();
+  bool insert(timer& t) noexcept {
+    if (size == capacity && !grow()) return false;
     entries[size] = {t.deadline, &t};
     sift_up(size++);
     note_earliest();
+    return true;
   }
   void remove(std::uint32_t place) noexcept {
     entries[place].t->place = timer::no_place;
@@ -75,47 +80,60 @@ struct alignas(64) heap {
     }
     note_earliest();
   }
-  void grow() noexcept {
+  bool grow() noexcept {
     const std::uint32_t wanted = capacity == 0 ? 1024 : capacity * 2;
     void* const memory = platform::map_memory(wanted * sizeof(entry), platform::pages::small);
-    if (memory == nullptr) platform::fatal("out of memory: no room for a timer");
+    if (memory == nullptr) return false;
     auto* const grown = static_cast<entry*>(memory);
     for (std::uint32_t i = 0; i < size; ++i) grown[i] = entries[i];
     if (entries != nullptr) platform::unmap_memory(entries, capacity * sizeof(entry));
     entries = grown;
     capacity = wanted;
+    return true;
   }
 };
+
+// Fired without letting go of the lock; then others may come in between who start and stop.
+constexpr std::uint32_t batch = 128;
 
 constinit std::array<heap, timer_queue::shards> heaps;
 
 }  // namespace
 
-void timer_queue::start(timer& t, std::uint32_t hint) noexcept {
-  t.shard = hint % shards;
-  heap& h = heaps[t.shard];
-  h.lock.lock();
-  h.insert(t);
-  h.lock.unlock();
+timer_queue::hold::hold(timer& t) noexcept : timer_(t) { heaps[t.shard].lock.lock(); }
+
+timer_queue::hold::~hold() { heaps[timer_.shard].lock.unlock(); }
+
+bool timer_queue::hold::start() noexcept { return heaps[timer_.shard].insert(timer_); }
+
+void timer_queue::hold::cancel() noexcept { heaps[timer_.shard].remove(timer_.place); }
+
+bool timer_queue::start(timer& t) noexcept {
+  hold held(t);
+  return held.start();
 }
 
-void timer_queue::cancel(timer& t) noexcept {
-  heap& h = heaps[t.shard];
-  h.lock.lock();
-  if (t.place != timer::no_place) h.remove(t.place);
-  h.lock.unlock();
+bool timer_queue::cancel(timer& t) noexcept {
+  hold held(t);
+  const bool was_pending = held.is_pending();
+  if (was_pending) held.cancel();
+  return was_pending;
 }
+
+void timer_queue::end_without_room() noexcept { platform::fatal("out of memory: no room for a timer"); }
 
 std::uint32_t timer_queue::fire_shard(std::uint32_t shard, std::int64_t now) noexcept {
   heap& h = heaps[shard];
   if (h.earliest.load(std::memory_order_relaxed) > now) return 0;
   std::uint32_t fired = 0;
   h.lock.lock();
-  while (h.size != 0 && h.entries[0].deadline <= now) {
-    timer* const t = h.entries[0].t;
+  for (; fired < batch && h.size != 0 && h.entries[0].deadline <= now; ++fired) {
+    timer& t = *h.entries[0].t;
     h.remove(0);
-    t->w->alarm();
-    ++fired;
+    const std::int64_t next = t.fire(t, now);
+    if (next == platform::no_deadline) continue;  // it may be gone
+    t.deadline = next;
+    static_cast<void>(h.insert(t));  // there is room: it has just left
   }
   h.lock.unlock();
   return fired;
@@ -128,7 +146,8 @@ std::uint32_t timer_queue::fire(std::int64_t now) noexcept {
 }
 
 std::int64_t timer_queue::earliest_of(std::uint32_t shard) noexcept {
-  return heaps[shard].earliest.load(std::memory_order_acquire);
+  // order: seq_cst -- see heap::note_earliest.
+  return heaps[shard].earliest.load(std::memory_order_seq_cst);
 }
 
 std::int64_t timer_queue::earliest() noexcept {

@@ -243,7 +243,10 @@ goroutine* worker::pick() noexcept {
   if (tick % housekeeping == 0) {
     const std::uint64_t status = scheduler::status_.load(std::memory_order_relaxed);
     if (scheduler::active_of(status) > scheduler::limit()) return nullptr;
-    timer_queue::fire_shard(index_ % timer_queue::shards, platform::now());
+    // Its own shard, and by turns one of the others', whose worker may be asleep.
+    const std::int64_t now = platform::now();
+    timer_queue::fire_shard(index_ % timer_queue::shards, now);
+    timer_queue::fire_shard(tick / housekeeping % timer_queue::shards, now);
     g = take_common();
     if (g == nullptr && scheduler::blocked_of(status) != 0) g = take_from_blocked();
   }

@@ -35,16 +35,25 @@ path find_compiler() {
   return {};
 }
 
-// A compiler that must refuse this file of examples/does_not_compile, and say why.
-run refused(const std::string& file, const std::string& title) {
+// A compiler that must refuse this file of examples/does_not_compile, and say `why`, of which the tour shows that line.
+run refused(const std::string& file, const std::string& title, const std::string& why, const std::string& show) {
   // The tour runs where it was built, so the sources are still where the compiler found this one.
   static const path root = path(__FILE__).parent_path() / "../..";
   return {.command = {find_compiler(), "-std=c++20", "-fsyntax-only", "-I" + (root / "include").string(),
                       root / "examples/does_not_compile" / file},
-          .expected = {.status = 1, .err_like = "deleted[^]*a lock cannot be copied"},
+          .expected = {.status = 1, .err_like = why},
           .title = title,
-          .show = "error: .*(deleted|defaulted).*|a lock cannot be copied.*",
+          .show = show,
           .environment = {"LC_ALL=C"}};
+}
+
+run cannot_copy(const std::string& file, const std::string& title) {
+  return refused(file, title, "deleted[^]*a lock cannot be copied",
+                 "error: .*(deleted|defaulted).*|a lock cannot be copied.*");
+}
+
+run cannot_leave(const std::string& file, const std::string& title) {
+  return refused(file, title, "carry the data out of its lock", "guarded: .* out of its lock.*");
 }
 
 run succeeds(const std::string& program, const std::string& out) {
@@ -83,6 +92,15 @@ std::vector<scenario> all_scenarios() {
        .runs = {succeeds("safe_counter",
                          "apple      100\nbanana     100\ncherry     100\ndate       100\nelderberry 100\n")}},
 
+      {.id = "S4",
+       .title = "A writer and a reader of one map, for ever",
+       .shows = "Both get on with it while main waits on a channel that nobody uses; it runs until it is killed.",
+       .source = "for_ever.cpp",
+       .runs = {{.command = {"for_ever"},
+                 .expected = {.status = 128 + SIGKILL,
+                              .out_like = "^(wrote every key[^]*read the whole|read the whole[^]*wrote every key)"},
+                 .stop_after = 2s}}},
+
       {.id = "S5",
        .title = "One writer and four readers share a map under an rw_mutex",
        .shows = "Readers are inside together, the writer is inside alone, and all its writes get their turn.",
@@ -98,6 +116,32 @@ std::vector<scenario> all_scenarios() {
        .runs = {{.command = {"bank"},
                  .expected = {.out_like = "^balance: 80\nwithdrawals seen half done: 0, in [1-9][0-9]* looks\n$"}}}},
 
+      {.id = "S7",
+       .title = "A cache: bounded, expiring, and a missing page is loaded once",
+       .shows = "1000 ask for one page at the same time: 1 load, 999 hits. The ninth page drives out the first.",
+       .source = "cache.cpp",
+       .runs = {{.command = {"cache"},
+                 .expected = {.out_like = "is missing +999 +1 +0 +0\n[^\n]* of 7 other pages +1992 +8 +0 +0\n"
+                                          "[^\n]* room for 8 +1992 +9 +0 +1\n[^\n]*three times +0 +3 +2 +0\n"
+                                          "pages kept: 8 and 1; values lost or torn: 0\n$"}}}},
+
+      {.id = "S8",
+       .title = "Requests and errors, counted by many and read while they change",
+       .shows = "Every thread adds in a place of its own; the totals are exact at the end.",
+       .source = "statistics.cpp",
+       .runs = {{.command = {"statistics"},
+                 .expected = {.out_like = "^requests: 1000000\nerrors:   10000\n"
+                                          "times the watcher saw less than before: 0, in [1-9][0-9]* looks\n$"}}}},
+
+      {.id = "S9",
+       .title = "A map that cannot be had without its lock",
+       .shows = "Each of these would carry it out. None compiles, and the compiler says why.",
+       .source = "does_not_compile/",
+       .runs = {cannot_leave("bare_map_reference.cpp", "a reference"),
+                cannot_leave("bare_map_pointer.cpp", "a pointer, from a struct that keeps the map to itself"),
+                cannot_leave("bare_map_iterator.cpp", "an iterator")},
+       .cannot_run = no_compiler},
+
       {.id = "S10",
        .title = "A critical section that is left early",
        .shows = "By its end, by a return, by an exception: the guard unlocks, and others find the mutex free.",
@@ -112,6 +156,44 @@ std::vector<scenario> all_scenarios() {
        .shows = "A plain int handed from goroutine to thread, by each thing that promises to order it.",
        .source = "memory_order.cpp",
        .runs = {{.command = {"memory_order"}, .expected = {.out_like = "^([^\n]* 500 of 500\n){6}$"}}}},
+
+      {.id = "S12",
+       .title = "The referee, the conveyor belt and the key",
+       .shows = "A wait_group, a channel and a mutex in one bakery, and a select over the belt and the whistle.",
+       .source = "bakery.cpp",
+       .runs = {succeeds("bakery",
+                         "baked:  30\n"
+                         "packed: 10 of baker 0\npacked: 10 of baker 1\npacked: 10 of baker 2\n")}},
+
+      {.id = "C4",
+       .title = "Correctness against throughput, and how to avoid the choice",
+       .shows = "One number behind five things that make it right. What is fastest depends on who writes how often.",
+       .source = "which_one.cpp",
+       .runs = {{.command = {"which_one"},
+                 .expected = {.out_like = "^million[^\n]*\n[^\n]*\nmutex [^\n]*\nrw_mutex [^\n]*\ncounter [^\n]*\n"
+                                          "snapshot [^\n]*\nconcurrent_map [^\n]*\n$"}}}},
+
+      {.id = "W1",
+       .title = "S4 without its mutex",
+       .shows = "One iterates while the other one writes. The map says so, names both, and ends the program.",
+       .source = "map_without_mutex.cpp",
+       .runs = {{.command = {"map_without_mutex"},
+                 .expected = {.status = 2,
+                              .err_like = "^fatal error: concurrent map iteration and map write\n[^]*"
+                                          "(\"writer\"[^]*\"reader\"|\"reader\"[^]*\"writer\")"}}}},
+
+      {.id = "W2",
+       .title = "Two writers of one map; a reader and a writer",
+       .shows = "Go's words for each, and who the other one was.",
+       .source = "map_shared.cpp",
+       .runs = {{.command = {"map_shared", "writers"},
+                 .expected = {.status = 2, .err_like = "^fatal error: concurrent map writes\n[^]*writer\"[^]*writer\""},
+                 .title = "two writers"},
+                {.command = {"map_shared", "readers"},
+                 .expected = {.status = 2,
+                              .err_like = "^fatal error: concurrent map read and map write\n[^]*"
+                                          "(\"writer\"[^]*\"reader\"|\"reader\"[^]*\"writer\")"},
+                 .title = "a reader and a writer"}}},
 
       {.id = "W3",
        .title = "The bank of S6 without its lock",
@@ -158,8 +240,9 @@ std::vector<scenario> all_scenarios() {
        .title = "Copying a mutex",
        .shows = "None of these compiles, and the compiler says that it is the mutex which cannot be copied.",
        .source = "does_not_compile/",
-       .runs = {refused("by_value.cpp", "a parameter by value"), refused("by_assignment.cpp", "an assignment"),
-                refused("by_capture.cpp", "a capture by value"), refused("in_a_struct.cpp", "a struct that holds one")},
+       .runs = {cannot_copy("by_value.cpp", "a parameter by value"), cannot_copy("by_assignment.cpp", "an assignment"),
+                cannot_copy("by_capture.cpp", "a capture by value"),
+                cannot_copy("in_a_struct.cpp", "a struct that holds one")},
        .cannot_run = no_compiler},
   };
 }

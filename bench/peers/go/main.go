@@ -33,6 +33,10 @@ var workloads = map[string]workload{
 	"start":       {2, func(p []int) sample { return goroutinesInBatches(p[0], p[1]) }},
 	"yield":       {2, func(p []int) sample { return yieldsAmong(p[0], p[1]) }},
 	"count":       {2, func(p []int) sample { return counted(p[0], p[1]) }},
+	"ping_pong":   {1, func(p []int) sample { return pingPong(p[0]) }},
+	"buffered":    {3, func(p []int) sample { return throughBuffer(p[0], p[1], p[2]) }},
+	"select":      {2, func(p []int) sample { return selectAmongTwo(p[0], p[1]) }},
+	"sync_map":    {4, func(p []int) sample { return syncMap(p[0], p[1], p[2], time.Duration(p[3])*time.Millisecond) }},
 }
 
 // Nanoseconds that each of count calls of f takes, where f is told how often it has to do its work.

@@ -1,0 +1,13 @@
+// expect: an iterator would carry the data out of its lock
+#include <map>
+#include <string>
+
+#include <turnkey/guarded.hpp>
+
+void call(turnkey::guarded<std::map<int, std::string>>& table) {
+#ifdef CONTROL
+  static_cast<void>(table.with([](auto& t) { return t.find(1) != t.end(); }));
+#else
+  static_cast<void>(table.with([](auto& t) { return t.find(1); }));
+#endif
+}

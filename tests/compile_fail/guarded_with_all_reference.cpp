@@ -1,0 +1,16 @@
+// expect: a reference would carry the data out of its lock
+#include <map>
+#include <string>
+
+#include <turnkey/guarded.hpp>
+
+void call(turnkey::guarded<std::map<int, std::string>>& table) {
+#ifdef CONTROL
+  turnkey::guarded<int> other;
+  static_cast<void>(with_all([](auto& t, int& n) { return t[n]; }, table, other));
+#else
+  turnkey::guarded<int> other;
+  static_cast<void>(with_all(
+      [](auto& t, int& n) -> auto& { return t[n]; }, table, other));
+#endif
+}
