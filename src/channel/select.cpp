@@ -46,7 +46,8 @@ select_case_node* merge(select_case_node* a, select_case_node* b) noexcept {
   select_case_node* first = nullptr;
   select_case_node** end = &first;
   while (a != nullptr && b != nullptr) {
-    select_case_node*& least = std::less<>()(b->channel, a->channel) ? b : a;
+    const bool is_tie = a->channel == b->channel;
+    select_case_node*& least = is_tie ? (roll(2) == 0 ? a : b) : std::less<>()(b->channel, a->channel) ? b : a;
     *end = least;
     end = &least->next;
     least = least->next;
@@ -55,7 +56,8 @@ select_case_node* merge(select_case_node* a, select_case_node* b) noexcept {
   return first;
 }
 
-// By the address of the channel.
+// By the address of the channel. Cases of one channel come in any order: of those that wait, the first in its queue is
+// served, and that must not always be the same one.
 select_case_node* sort(select_case_node* first) noexcept {
   if (first == nullptr || first->next == nullptr) return first;
   if (first->next->next == nullptr) {
