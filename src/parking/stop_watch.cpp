@@ -27,8 +27,9 @@ std::size_t edge_of(const stop_watch& watch) noexcept {
 }
 }  // namespace
 
-// Before callback_ goes: see release_raised_stops(). Not in leave(): a wait whose predicate holds at once never enters.
-stop_watch::~stop_watch() { platform::tsan_acquire(&edges[edge_of(*this)]); }
+// Before callback_ goes: see release_raised_stops(). Not in leave(): a wait whose predicate holds at once never enters. The
+// destructor itself is in the header, as the callback's must be.
+void stop_watch::order_raise() const noexcept { platform::tsan_acquire(&edges[edge_of(*this)]); }
 
 bool stop_watch::is_raised() const noexcept {
   const std::uintptr_t word = waiter_.load(std::memory_order_acquire);
