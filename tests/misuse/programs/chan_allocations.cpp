@@ -9,10 +9,9 @@
 #include <optional>
 #include <vector>
 
-#include <turnkey/turnkey.hpp>
-
 #include <turnkey/chan.hpp>
 #include <turnkey/select.hpp>
+#include <turnkey/turnkey.hpp>
 
 namespace {
 std::atomic<int> allocations{0};
@@ -28,6 +27,10 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
   const auto step = static_cast<std::size_t>(alignment);
   if (void* const memory = std::aligned_alloc(step, (size + step - 1) / step * step)) return memory;
   throw std::bad_alloc();
+}
+void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  ++allocations;
+  return std::malloc(size);
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
