@@ -40,10 +40,8 @@ class map_key_locks {
   // False only if nobody held the lock of a key with this hash at some moment since the caller read the state of the key's
   // bucket, or somebody has announced there since then that they do (invariant K).
   [[nodiscard]] bool is_busy(std::uint64_t hash) const noexcept {
-    // order: acquire -- pairs with the release in stripes(): the stripes are made before they are seen.
-    const stripe* const all = stripes_.load(std::memory_order_acquire);
-    // order: seq_cst -- pairs with append(): see there.
-    return all != nullptr && all[hash % stripe_count].first.load(std::memory_order_seq_cst) != nullptr;
+    // order: seq_cst -- pairs with stripes(): as in append().
+    return stripes_.load(std::memory_order_seq_cst) != nullptr && has_lock(hash);
   }
   // The key of the n-th lock with this hash that the caller itself holds and gave a key, or null.
   [[nodiscard]] const void* own_key(std::uint64_t hash, std::size_t n) noexcept;
@@ -62,6 +60,7 @@ class map_key_locks {
   };
 
   stripe* stripes();
+  [[nodiscard]] bool has_lock(std::uint64_t hash) const noexcept;
   static lock* find(const stripe& here, std::uint64_t hash, const parking::control& self) noexcept;
   static void append(stripe& here, lock& youngest) noexcept;
   void release(lock* which) noexcept;

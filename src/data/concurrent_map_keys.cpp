@@ -64,11 +64,18 @@ map_key_locks::stripe* map_key_locks::stripes() {
   stripe* all = stripes_.load(std::memory_order_acquire);
   if (all != nullptr) return all;
   auto made = std::make_unique<stripe[]>(stripe_count);
-  // order: release -- pairs with the acquires of stripes_. acquire -- those that another made first.
-  if (stripes_.compare_exchange_strong(all, made.get(), std::memory_order_acq_rel, std::memory_order_acquire)) {
+  // order: seq_cst -- release pairs with the acquires of stripes_; and as in append(), for a writer who sees none.
+  // acquire -- those that another made first.
+  if (stripes_.compare_exchange_strong(all, made.get(), std::memory_order_seq_cst, std::memory_order_acquire)) {
     return made.release();
   }
   return all;
+}
+
+bool map_key_locks::has_lock(std::uint64_t hash) const noexcept {
+  const stripe* const all = stripes_.load(std::memory_order_acquire);
+  // order: seq_cst -- pairs with append(): see there.
+  return all[hash % stripe_count].first.load(std::memory_order_seq_cst) != nullptr;
 }
 
 const void* map_key_locks::own_key(std::uint64_t hash, std::size_t n) noexcept {
@@ -101,7 +108,7 @@ void map_key_locks::append(stripe& here, lock& youngest) noexcept {
   youngest.next = nullptr;
   lock* last = here.first.load(std::memory_order_relaxed);
   if (last == nullptr) {
-    // order: seq_cst -- pairs with is_busy(), and before it and after us each reads the root: a writer that misses this
+    // order: seq_cst -- pairs with has_lock(), and before it and after us each reads the root: a writer that misses this
     // reads no newer root than we will announce this in.
     here.first.store(&youngest, std::memory_order_seq_cst);
     return;

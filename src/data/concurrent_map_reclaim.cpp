@@ -21,6 +21,8 @@
 // inside another pin of this thread, takes one from the pool. Records are never freed.
 #include <turnkey/concurrent_map_reclaim.hpp>
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -45,44 +47,53 @@ using record = map_pin::record;
 constinit std::atomic<std::uint64_t> current_epoch{1};
 constinit std::atomic<record*> all_records{nullptr};  // only grows
 
-constinit platform::raw_lock pool_lock;  // guards the pool and additions to all_records
-constinit record* pool = nullptr;
-
-// The unused record that this thread keeps at hand.
+// The unused record that this thread keeps at hand, and whether the pool will get it when the thread ends.
 [[gnu::tls_model("initial-exec")]] thread_local constinit record* at_hand = nullptr;
-[[gnu::tls_model("initial-exec")]] thread_local constinit bool has_left = false;
+[[gnu::tls_model("initial-exec")]] thread_local constinit bool is_watched = false;
 
-void give_to_pool(record& one) noexcept {
-  pool_lock.lock();
-  one.next_free = pool;
-  pool = &one;
-  pool_lock.unlock();
-}
+struct record_pool {
+  platform::raw_lock lock;  // guards the others, and additions to all_records
+  record* first = nullptr;
+  pthread_key_t at_thread_exit{};
+  bool has_key = false;
 
-// Gives the record back when the thread ends.
-struct thread_end {
-  ~thread_end() {
-    has_left = true;
-    if (record* const mine = std::exchange(at_hand, nullptr)) give_to_pool(*mine);
+  record* take() noexcept {
+    lock.lock();
+    if (!has_key) has_key = pthread_key_create(&at_thread_exit, thread_ends) == 0;
+    record* const one = first;
+    if (one != nullptr) first = one->next_free;
+    lock.unlock();
+    if (has_key && !is_watched) is_watched = pthread_setspecific(at_thread_exit, this) == 0;
+    return one;
+  }
+  void give(record& one) noexcept {
+    lock.lock();
+    one.next_free = first;
+    first = &one;
+    lock.unlock();
+  }
+  void announce(record& made) noexcept {
+    lock.lock();
+    record* const newest = all_records.load(std::memory_order_relaxed);
+    made.next = newest;
+    made.number = newest != nullptr ? newest->number + 1 : 0;
+    // order: release -- pairs with the acquire in oldest_pin(): the record is made before it is found.
+    all_records.store(&made, std::memory_order_release);
+    lock.unlock();
+  }
+
+  // Should a later destructor of the thread use a map, it takes a record again.
+  static void thread_ends(void* self) noexcept {
+    is_watched = false;
+    if (record* const mine = std::exchange(at_hand, nullptr)) static_cast<record_pool*>(self)->give(*mine);
   }
 };
-thread_local thread_end at_thread_end;
+constinit record_pool pool;
 
 record& take_from_pool() {
-  static_cast<void>(&at_thread_end);  // makes it, and so its destructor run
-  pool_lock.lock();
-  record* const used = pool;
-  if (used != nullptr) pool = used->next_free;
-  pool_lock.unlock();
-  if (used != nullptr) return *used;
+  if (record* const used = pool.take()) return *used;
   auto* const made = new record;
-  pool_lock.lock();
-  record* const first = all_records.load(std::memory_order_relaxed);
-  made->next = first;
-  made->number = first != nullptr ? first->number + 1 : 0;
-  // order: release -- pairs with the acquire in oldest_pin(): the record is made before it is found.
-  all_records.store(made, std::memory_order_release);
-  pool_lock.unlock();
+  pool.announce(*made);
   return *made;
 }
 
@@ -133,10 +144,10 @@ constexpr std::uint32_t batch = 256;
 [[gnu::noinline]] map_pin::~map_pin() {
   // order: release -- pairs with the acquire in oldest_pin().
   record_->epoch.store(0, std::memory_order_release);
-  if (at_hand == nullptr && !has_left) [[likely]] {
+  if (at_hand == nullptr && is_watched) [[likely]] {
     at_hand = record_;
   } else {
-    give_to_pool(*record_);
+    pool.give(*record_);
   }
 }
 
