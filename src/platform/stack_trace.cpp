@@ -85,7 +85,9 @@ bool is_internal(std::string_view name) noexcept {
   for (const std::string_view prefix : {"_ZN7turnkey", "_ZNK7turnkey", "_ZZN7turnkey"}) {
     if (!name.starts_with(prefix)) continue;
     const std::string_view rest = name.substr(prefix.size());
-    for (const std::string_view inside : {"8platform", "7parking", "7runtime", "11diagnostics", "13lock_protocol"}) {
+    for (const std::string_view inside :
+         {"8platform", "7parking", "7runtime", "4data", "11diagnostics", "13lock_protocol", "16channel_protocol",
+          "12channel_core", "15select_protocol", "11select_core", "9map_guard"}) {
       if (rest.starts_with(inside)) return true;
     }
   }
