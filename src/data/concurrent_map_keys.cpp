@@ -122,7 +122,8 @@ const void* map_key_locks::any_key() noexcept {
   return &any;
 }
 
-map_key_locks::lock* map_key_locks::take(std::uint64_t hash, const void* key) {
+// It returns with the key's lock held, and release() is called with it.
+[[clang::no_thread_safety_analysis]] map_key_locks::lock* map_key_locks::take(std::uint64_t hash, const void* key) {
   stripe& here = stripes()[hash % stripe_count];
   parking::control& self = parking::control::current();
   std::unique_ptr<lock> made;
@@ -146,7 +147,7 @@ map_key_locks::lock* map_key_locks::take(std::uint64_t hash, const void* key) {
   return mine;
 }
 
-void map_key_locks::release(lock* which) noexcept {
+[[clang::no_thread_safety_analysis]] void map_key_locks::release(lock* which) noexcept {
   stripe& here = stripes_.load(std::memory_order_acquire)[which->hash % stripe_count];
   which->owner.store(nullptr, std::memory_order_relaxed);
   which->mu.unlock();
