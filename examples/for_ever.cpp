@@ -37,6 +37,7 @@ void read_for_ever() {
       const std::scoped_lock hold(mu);
       for (const auto& [key, value] : table) sum += value;
     }
+    if (sum < 0) return;  // never: what is written is positive
     if (round == milestone) say("read the whole map");
   }
 }

@@ -16,7 +16,8 @@ void write_for_ever(int first) {
 }
 
 void read_for_ever() {
-  for (int key = 0, found = 0;; ++key) found += hits.contains("visitor " + std::to_string(key % 50'000)) ? 1 : 0;
+  for (int key = 0, found = 0; found >= 0; ++key)
+    found ^= hits.contains("visitor " + std::to_string(key % 50'000)) ? 1 : 0;
 }
 
 }  // namespace

@@ -17,11 +17,12 @@ void write_for_ever() {
 }
 
 void read_for_ever() {
-  for (long sum = 0;;) {
+  for (long sum = 0; sum >= 0;) {
     for (const auto& [key, value] : table) {
       sum += value;
       turnkey::this_goroutine::yield();  // as a goroutine may at any time
     }
+    turnkey::this_goroutine::yield();
   }
 }
 
