@@ -184,8 +184,9 @@ bool walk(const std::vector<scenario>& items, const look& style) {
   for (const scenario& item : items) {
     if (item.id[0] != kind) {
       kind = item.id[0];
-      say(style.faint(kind == 'S' ? "---- right programs, and what they show ----"
-                                  : "---- wrong programs, and how they are told ----"));
+      say(style.faint(kind == 'S'   ? "---- right programs, and what they show ----"
+                      : kind == 'C' ? "---- the same work, done in several right ways ----"
+                                    : "---- wrong programs, and how they are told ----"));
       say("");
     }
     if (!item.cannot_run.empty()) {
