@@ -111,6 +111,7 @@ class map_value {
  public:
   static constexpr bool is_overwritten = false;
   template <class U>
+  // Made once, in its node, and never copied. NOLINTNEXTLINE(bugprone-forwarding-reference-overload)
   explicit map_value(U&& value) : value_(std::forward<U>(value)) {}
   [[nodiscard]] const V& get() const noexcept { return value_; }
 
@@ -122,6 +123,7 @@ requires(std::is_trivially_copyable_v<V> && sizeof(V) <= 8) class map_value<V> {
  public:
   static constexpr bool is_overwritten = true;
   template <class U>
+  // Made once, in its node, and never copied. NOLINTNEXTLINE(bugprone-forwarding-reference-overload)
   explicit map_value(U&& value) : word_{bits_of(V(std::forward<U>(value)))} {}
   // order: acquire, release -- who reads a value sees what its writer did before.
   [[nodiscard]] V get() const noexcept {
