@@ -55,8 +55,9 @@ class control {
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit control* current_control;
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit std::uint32_t current_token;
 
-// Whether `token` is that of an OS thread.
-constexpr bool is_thread_token(std::uint32_t token) noexcept { return (token >> 31) != 0; }
+// The bit that tells the tokens of OS threads from those of goroutines.
+constexpr std::uint32_t thread_bit = 1u << 31;
+constexpr bool is_thread_token(std::uint32_t token) noexcept { return (token & thread_bit) != 0; }
 
 // The token of the calling thread of control; makes it known if it is new.
 std::uint32_t make_current_token() noexcept;

@@ -25,8 +25,7 @@ namespace turnkey::parking {
 namespace {
 
 constexpr std::int64_t long_wait = 100'000'000;
-// A token: bit 31 tells threads from goroutines, 21 bits of index (plus one), 10 bits of generation.
-constexpr std::uint32_t thread_bit = 1u << 31;  // see parking::is_thread_token
+// A token: thread_bit, 21 bits of index (plus one), 10 bits of generation.
 constexpr std::uint32_t index_bits = 21;
 constexpr std::uint32_t index_mask = (1u << index_bits) - 1;
 
