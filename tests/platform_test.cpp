@@ -331,13 +331,6 @@ TEST(Futex, LeavesErrnoAlone) {
   EXPECT_EQ(errno, 4711);
 }
 
-TEST(CoarseClock, IsBehindTheClockByATickAtMost) {
-  const std::int64_t before = platform::now();
-  const std::int64_t coarse = platform::coarse_now();
-  EXPECT_LE(coarse, platform::now());
-  EXPECT_GE(coarse, before - 20'000'000);
-}
-
 TEST(RawLock, LetsOneThreadInAtATime) {
   platform::raw_lock lock;
   long count = 0;

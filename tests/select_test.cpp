@@ -87,9 +87,9 @@ TEST(Select, TakesHandlersOfEveryForm) {
   for (int i = 1; i <= 5; ++i) c.send(std::make_unique<int>(i));
   select(on_recv(c));
   select(on_recv(c, [&] { sum += 100; }));
-  select(on_recv(c, [&](auto v) { sum += **v; }));
-  select(on_recv(c, [&](const std::optional<std::unique_ptr<int>>& v) { sum += **v; }));
-  select(on_recv(c, [&](std::optional<std::unique_ptr<int>>&& v) { sum += **v; }));
+  select(on_recv(c, [&](auto v) { sum += *v.value(); }));
+  select(on_recv(c, [&](const std::optional<std::unique_ptr<int>>& v) { sum += *v.value(); }));
+  select(on_recv(c, [&](std::optional<std::unique_ptr<int>>&& v) { sum += *v.value(); }));
   EXPECT_EQ(sum, 112);
   EXPECT_EQ(select(on_send(c, nullptr)), 0U);
   EXPECT_EQ(select(on_send(sender<std::unique_ptr<int>>(c), nullptr, [&] { ++sum; })), 0U);

@@ -153,7 +153,8 @@ class channel_core {
 
  private:
   friend class channel_protocol;
-  channel_core(const channel_type& type, std::size_t capacity) noexcept : capacity_(capacity), type_(&type) {}
+  channel_core(const channel_type& type, std::size_t capacity) noexcept
+      : capacity_(capacity), type_(&type), is_simple_(type.is_word && !type.is_timer) {}
   ~channel_core() = default;
 
   std::atomic<std::uint64_t> state_{0};
@@ -164,6 +165,7 @@ class channel_core {
   const channel_type* const type_;
   slot_edges* edges_ = nullptr;  // null without ThreadSanitizer
   std::atomic<std::uint32_t> handles_{1};
+  bool is_simple_;  // values are words, and there is nothing to tell ThreadSanitizer
 };
 
 // One handle of a channel, or nil: counts it. chan, sender and receiver are made of it.

@@ -31,6 +31,7 @@ channel_core* channel_core::make(const channel_type& type, std::ptrdiff_t capaci
   if (platform::is_tsan && !type.is_timer) {
     try {
       channel->edges_ = new slot_edges(slots);
+      channel->is_simple_ = false;
     } catch (...) {
       ::operator delete (memory, std::align_val_t{block_alignment(type)});
       throw;

@@ -137,14 +137,6 @@ void channel_protocol::serve_waiting(channel_core& c, waiter& w, result outcome,
   served.push_back(*waiting.primary);
 }
 
-// The same for a plain peer, and lets go of the latch and of the peer.
-void channel_protocol::release_to(channel_core& c, std::uint64_t word, wait_queue queue, waiter& w) noexcept {
-  queue.remove(w);
-  case_of(w).outcome = result::done;
-  unlatch(c, word);
-  w.signal();
-}
-
 // `me` and its peer, who waits and may be served, meet.
 void channel_protocol::meet(channel_core& c, channel_case& me, waiter& w, wake_list& served) {
   channel_case& peer = case_of(w);
@@ -231,7 +223,7 @@ bool channel_protocol::close(channel_core& c) noexcept {
 
 // ---- Waiting ----------------------------------------------------------------------------------------------------
 
-void channel_protocol::enqueue(channel_core& c, channel_case& me, waiter& node) {
+[[gnu::always_inline]] inline void channel_protocol::enqueue_here(channel_core& c, channel_case& me, waiter& node) {
   node.request = reinterpret_cast<std::uintptr_t>(&me);
   if (c.edges_ != nullptr) [[unlikely]] {
     me.edges = new wait_edges;
@@ -239,6 +231,8 @@ void channel_protocol::enqueue(channel_core& c, channel_case& me, waiter& node) 
   }
   queue_of(c, me).push_back(node);
 }
+
+void channel_protocol::enqueue(channel_core& c, channel_case& me, waiter& node) { enqueue_here(c, me, node); }
 
 void channel_protocol::dequeue(channel_core& c, channel_case& me, waiter& node) noexcept {
   if (wait_queue::is_queued(node)) queue_of(c, me).remove(node);
@@ -261,10 +255,21 @@ void channel_protocol::wait_in_vain(reason why, const wait_limit& limit) noexcep
 }
 
 // With the latch set, which it lets go of.
-chan_status channel_protocol::wait(channel_core& c, std::uint64_t word, channel_case& me, const wait_limit& limit) {
+[[gnu::always_inline]] inline chan_status channel_protocol::wait(channel_core& c, std::uint64_t word, channel_case& me,
+                                                                 const wait_limit& limit) {
   waiter self(me.is_send ? reason::chan_send : reason::chan_receive, &c);
   me.primary = &self;
-  enqueue(c, me, self);
+  enqueue_here(c, me, self);
+  if (!limit.is_unlimited()) [[unlikely]]
+    return wait_within(c, word, me, self, limit);
+  self.wait_unlatching(c.state_, unlatched(c, word));
+  if (me.outcome == result::done && me.edges == nullptr) [[likely]]
+    return chan_status::ok;
+  return finish(me);
+}
+
+chan_status channel_protocol::wait_within(channel_core& c, std::uint64_t word, channel_case& me, waiter& self,
+                                          const wait_limit& limit) {
   unlatch(c, word);
   if (!self.wait(limit)) {
     const std::uint64_t now = latch(c);
@@ -277,13 +282,12 @@ chan_status channel_protocol::wait(channel_core& c, std::uint64_t word, channel_
     }
     self.await_signal();
   }
-  if (me.outcome == result::done && me.edges == nullptr) [[likely]]
-    return chan_status::ok;
   return finish(me);
 }
 
 // With the latch set, which it lets go of. No limit: does not wait.
-chan_status channel_protocol::run(channel_core& c, std::uint64_t word, channel_case& me, const wait_limit* limit) {
+[[gnu::always_inline]] inline chan_status channel_protocol::run(channel_core& c, std::uint64_t word, channel_case& me,
+                                                                const wait_limit* limit) {
   if (limit != nullptr && (me.is_send ? must_send_wait(c, word) : must_receive_wait(word))) {
     return wait(c, word, me, *limit);
   }
@@ -295,88 +299,116 @@ chan_status channel_protocol::run(channel_core& c, std::uint64_t word, channel_c
 
 // ---- The calls --------------------------------------------------------------------------------------------------
 
-// The common cases first: values are words; a buffer with room and nobody waits, or a plain call waits for just this. They
-// do what run() would do.
-chan_status channel_protocol::send(channel_core& c, void* value, const wait_limit* limit) {
-  const std::uint64_t word = latch(c);
-  if (is_simple(c)) [[likely]] {
+[[gnu::noinline]] chan_status channel_protocol::send(channel_core& c, void* value, const wait_limit* limit,
+                                                     std::uint64_t word) {
+  channel_case me;
+  me.channel = &c;
+  me.value = value;
+  me.is_send = true;
+  return run(c, word != 0 ? word : latch(c), me, limit);
+}
+
+[[gnu::noinline]] chan_status channel_protocol::receive(channel_core& c, void* to, channel_case::take_function take,
+                                                        const wait_limit* limit, std::uint64_t word) {
+  channel_case me;
+  me.channel = &c;
+  me.value = to;
+  me.take = take;
+  return run(c, word != 0 ? word : latch(c), me, limit);
+}
+
+// A plain peer that was taken out of its queue has what it wanted: lets go of the latch and of the peer.
+inline chan_status channel_protocol::release_to(channel_core& c, std::uint64_t word, waiter& peer) noexcept {
+  case_of(peer).outcome = result::done;
+  unlatch(c, word);
+  peer.signal();
+  return chan_status::ok;
+}
+
+// The common cases of simple channels, first and without a frame: a buffer with room and nobody waits, or a plain call
+// waits for just this. They do what run() would do.
+inline chan_status channel_protocol::send_quickly(channel_core& c, void* value, const wait_limit* limit) {
+  const std::uint64_t word = parking::try_latch(c.state_, latched);
+  if (word != 0) [[likely]] {
     if ((word & (closed | receivers)) == 0 && size_of(word) < c.capacity_) {
       copy_word(slot(c, tail(c, word)), value);
       // order: release -- as in unlatch().
       c.state_.store(word + unit - latched, std::memory_order_release);
       return chan_status::ok;
     }
-    if (c.receivers_ != nullptr && case_of(*c.receivers_).select == nullptr) {
-      waiter& peer = *c.receivers_;
-      copy_word(case_of(peer).value, value);
-      release_to(c, word, wait_queue(c.receivers_), peer);
-      return chan_status::ok;
+    waiter* const peer = c.receivers_;
+    if (peer != nullptr && case_of(*peer).select == nullptr) {
+      copy_word(case_of(*peer).value, value);
+      wait_queue(c.receivers_).remove(*peer);
+      return release_to(c, word, *peer);
     }
   }
-  channel_case me;
-  me.channel = &c;
-  me.value = value;
-  me.is_send = true;
-  return run(c, word, me, limit);
+  return send(c, value, limit, word);
 }
 
-chan_status channel_protocol::receive(channel_core& c, void* to, channel_case::take_function take,
-                                      const wait_limit* limit) {
-  const std::uint64_t word = latch(c);
-  if (is_simple(c)) [[likely]] {
-    if (word >= unit && (word & senders) == 0) {
-      copy_word(to, slot(c, c.head_));
-      c.head_ = after(c, c.head_);
-      // order: release -- as in unlatch().
-      c.state_.store(word - unit - latched, std::memory_order_release);
-      return chan_status::ok;
-    }
-    if (word < unit && c.senders_ != nullptr && case_of(*c.senders_).select == nullptr) {
-      waiter& peer = *c.senders_;
-      copy_word(to, case_of(peer).value);
-      release_to(c, word, wait_queue(c.senders_), peer);
-      return chan_status::ok;
+inline chan_status channel_protocol::receive_quickly(channel_core& c, void* to, const wait_limit* limit) {
+  const std::uint64_t word = parking::try_latch(c.state_, latched);
+  if (word != 0) [[likely]] {
+    if (word >= unit) {
+      if ((word & senders) == 0) {
+        copy_word(to, slot(c, c.head_));
+        c.head_ = after(c, c.head_);
+        // order: release -- as in unlatch().
+        c.state_.store(word - unit - latched, std::memory_order_release);
+        return chan_status::ok;
+      }
+    } else if (waiter* const peer = c.senders_; peer != nullptr && case_of(*peer).select == nullptr) {
+      copy_word(to, case_of(*peer).value);
+      wait_queue(c.senders_).remove(*peer);
+      return release_to(c, word, *peer);
     }
   }
-  channel_case me;
-  me.channel = &c;
-  me.value = to;
-  me.take = take;
-  return run(c, word, me, limit);
+  return receive(c, to, nullptr, limit, word);
+}
+
+// Of what is not simple, timers' channels and nil among it.
+[[gnu::noinline]] chan_status channel_protocol::receive_from_any(channel_core* channel, void* to,
+                                                                 channel_case::take_function take,
+                                                                 const wait_limit* limit) {
+  if (channel == nullptr) {
+    if (limit == nullptr) return chan_status::would_block;
+    wait_in_vain(reason::chan_receive_nil, *limit);
+    return chan_status::timeout;
+  }
+  if (is_timer(*channel)) return channel_timer::of(*channel).receive(to, limit);
+  if (limit == nullptr && must_receive_wait(load(*channel))) return chan_status::would_block;
+  return receive(*channel, to, take, limit);
 }
 
 chan_status channel_core::send(channel_core* channel, void* value, const wait_limit& limit) {
-  if (channel == nullptr) [[unlikely]] {
-    channel_protocol::wait_in_vain(reason::chan_send_nil, limit);
-    return chan_status::timeout;
-  }
-  return channel_protocol::send(*channel, value, &limit);
+  if (channel != nullptr && channel->is_simple_) [[likely]]
+    return channel_protocol::send_quickly(*channel, value, &limit);
+  if (channel != nullptr) return channel_protocol::send(*channel, value, &limit);
+  channel_protocol::wait_in_vain(reason::chan_send_nil, limit);
+  return chan_status::timeout;
 }
 
 chan_status channel_core::receive(channel_core* channel, void* to, channel_case::take_function take,
                                   const wait_limit& limit) {
-  if (channel == nullptr) [[unlikely]] {
-    channel_protocol::wait_in_vain(reason::chan_receive_nil, limit);
-    return chan_status::timeout;
-  }
-  if (channel->type_->is_timer) [[unlikely]]
-    return channel_timer::of(*channel).receive(to, &limit);
-  return channel_protocol::receive(*channel, to, take, &limit);
+  if (channel != nullptr && channel->is_simple_) [[likely]]
+    return channel_protocol::receive_quickly(*channel, to, &limit);
+  return channel_protocol::receive_from_any(channel, to, take, &limit);
 }
 
 chan_status channel_core::try_send(channel_core* channel, void* value) {
   if (channel == nullptr || channel_protocol::must_send_wait(*channel, channel_protocol::load(*channel))) {
     return chan_status::would_block;
   }
-  return channel_protocol::send(*channel, value, nullptr);
+  return channel->is_simple_ ? channel_protocol::send_quickly(*channel, value, nullptr)
+                             : channel_protocol::send(*channel, value, nullptr);
 }
 
 chan_status channel_core::try_receive(channel_core* channel, void* to, channel_case::take_function take) {
-  if (channel == nullptr) return chan_status::would_block;
-  if (channel->type_->is_timer) [[unlikely]]
-    return channel_timer::of(*channel).receive(to, nullptr);
+  if (channel == nullptr || !channel->is_simple_) {
+    return channel_protocol::receive_from_any(channel, to, take, nullptr);
+  }
   if (channel_protocol::must_receive_wait(channel_protocol::load(*channel))) return chan_status::would_block;
-  return channel_protocol::receive(*channel, to, take, nullptr);
+  return channel_protocol::receive_quickly(*channel, to, nullptr);
 }
 
 }  // namespace turnkey

@@ -91,7 +91,10 @@ class [[gnu::visibility("hidden")]] channel_protocol {
   static std::uint64_t latch(channel_core & c) noexcept { return parking::latch(c.state_, latched); }
   static void unlatch(channel_core & c, std::uint64_t word) noexcept {
     // order: release -- pairs with the acquire that sets the latch: queues, ring and waiting cases.
-    c.state_.store((word & ~(latched | receivers | senders)) | queue_bits(c), std::memory_order_release);
+    c.state_.store(unlatched(c, word), std::memory_order_release);
+  }
+  static std::uint64_t unlatched(const channel_core& c, std::uint64_t word) noexcept {
+    return (word & ~(latched | receivers | senders)) | queue_bits(c);
   }
   // While the latch stays set: what others see is the word as it was.
   static void keep(channel_core & c, std::uint64_t word) noexcept { c.state_.store(word, std::memory_order_relaxed); }
@@ -131,9 +134,10 @@ class [[gnu::visibility("hidden")]] channel_protocol {
   // After any wait: forgets what enqueue() has made.
   static void forget(channel_case & me) noexcept;
 
-  // No limit: does not wait.
-  static chan_status send(channel_core & c, void* value, const wait_limit* limit);
-  static chan_status receive(channel_core & c, void* to, channel_case::take_function take, const wait_limit* limit);
+  // No limit: does not wait. `word`: as the caller has latched it; 0: it has not.
+  static chan_status send(channel_core & c, void* value, const wait_limit* limit, std::uint64_t word = 0);
+  static chan_status receive(channel_core & c, void* to, channel_case::take_function take, const wait_limit* limit,
+                             std::uint64_t word = 0);
   // Waits for the end of the limit.
   static void wait_in_vain(parking::reason why, const wait_limit& limit) noexcept;
 
@@ -143,8 +147,6 @@ class [[gnu::visibility("hidden")]] channel_protocol {
   static std::uint64_t queue_bits(const channel_core& c) noexcept {
     return (c.receivers_ != nullptr ? receivers : 0) | (c.senders_ != nullptr ? senders : 0);
   }
-  // Its values are words, and there is nothing to tell ThreadSanitizer.
-  static bool is_simple(const channel_core& c) noexcept { return c.type_->is_word && c.edges_ == nullptr; }
   static channel_case& case_of(const parking::waiter& w) noexcept {
     return *reinterpret_cast<channel_case*>(w.request);
   }
@@ -172,7 +174,7 @@ class [[gnu::visibility("hidden")]] channel_protocol {
 
   static bool serve_send(channel_core & c, std::uint64_t & word, channel_case & me, parking::wake_list & served);
   static bool serve_receive(channel_core & c, std::uint64_t & word, channel_case & me, parking::wake_list & served);
-  static void release_to(channel_core & c, std::uint64_t word, parking::wait_queue queue, parking::waiter & w) noexcept;
+  static chan_status release_to(channel_core & c, std::uint64_t word, parking::waiter & peer) noexcept;
   static void meet(channel_core & c, channel_case & me, parking::waiter & w, parking::wake_list & served);
   static void refill(channel_core & c, std::uint64_t & word, parking::wake_list & served) noexcept;
   static parking::waiter* first_live(parking::wait_queue queue) noexcept;
@@ -180,7 +182,14 @@ class [[gnu::visibility("hidden")]] channel_protocol {
   static void serve_waiting(channel_core & c, parking::waiter & w, channel_case::result outcome,
                             parking::wake_list & served) noexcept;
   static chan_status run(channel_core & c, std::uint64_t word, channel_case & me, const wait_limit* limit);
+  static void enqueue_here(channel_core & c, channel_case & me, parking::waiter & node);
   static chan_status wait(channel_core & c, std::uint64_t word, channel_case & me, const wait_limit& limit);
+  static chan_status wait_within(channel_core & c, std::uint64_t word, channel_case & me, parking::waiter & self,
+                                 const wait_limit& limit);
+  static chan_status send_quickly(channel_core & c, void* value, const wait_limit* limit);
+  static chan_status receive_quickly(channel_core & c, void* to, const wait_limit* limit);
+  static chan_status receive_from_any(channel_core * channel, void* to, channel_case::take_function take,
+                                      const wait_limit* limit);
 };
 
 }  // namespace turnkey

@@ -1,6 +1,8 @@
 // select: looks at all its channels at one moment, and waits in the queues of all of them at once.
 //
-// Its steps. 1: latch all channels, in the order of their addresses, so that two selects never wait for each other's
+// Its steps. 0: glance at the words of the channels, one after the other; choose among the cases that seem ready, and try
+// that one, which takes the latch of its channel only. If it can be done, that was the select: it happened under that latch.
+// If not, the glance has proved nothing. 1: latch all channels, in the order of their addresses, so that two selects never wait for each other's
 // latches. 2: choose among the cases that are ready, and serve it. 3: if there is none, put a node into each channel's
 // queue, let go of all latches, wait. The nodes are waiters only to stand in a queue: whoever serves a case signals the
 // one waiter of the select. 4: take what is left out of the queues, one channel after the other.
@@ -117,6 +119,8 @@ class select_protocol {
     if (has_told_timers_) for_each_timer([](channel_timer& t) { t.leave(); });
   }
 
+  // Step 0. The case that was served, or null.
+  static select_case_node* glance(select_core& core);
   std::size_t run();
   // The case that was served, or null.
   [[nodiscard]] select_case_node* served() const noexcept { return served_; }
@@ -128,6 +132,7 @@ class select_protocol {
   }
   [[nodiscard]] reason why() const noexcept;
   [[nodiscard]] bool must_wait() const noexcept;
+  static bool must_wait(const select_case_node& node, std::uint64_t word) noexcept;
   select_case_node* choose() noexcept;
   bool serve_one(wake_list& woken);
   bool serve_or_queue(std::optional<waiter>* self);
@@ -163,14 +168,36 @@ reason select_protocol::why() const noexcept {
   return first_->is_send ? reason::chan_send : reason::chan_receive;
 }
 
+bool select_protocol::must_wait(const select_case_node& node, std::uint64_t word) noexcept {
+  return node.is_send ? channel_protocol::must_send_wait(*node.channel, word)
+                      : channel_protocol::must_receive_wait(word);
+}
+
 // Whether one look at the only channel shows that it is not ready. With several, one look after the other would prove
 // nothing.
 bool select_protocol::must_wait() const noexcept {
   if (first_ == nullptr) return true;
   if (first_->next != nullptr) return false;
-  const std::uint64_t word = channel_protocol::load(*first_->channel);
-  return first_->is_send ? channel_protocol::must_send_wait(*first_->channel, word)
-                         : channel_protocol::must_receive_wait(word);
+  return must_wait(*first_, channel_protocol::load(*first_->channel));
+}
+
+select_case_node* select_protocol::glance(select_core& core) {
+  if (core.watch_ != nullptr && core.watch_->is_raised()) return nullptr;
+  select_case_node* chosen = nullptr;
+  std::size_t ready = 0;
+  for (select_case_node* node = core.first_; node != nullptr; node = node->next) {
+    const channel_core& c = *node->channel;
+    if (channel_protocol::is_timer(c)) return nullptr;  // ready or not, it must be looked at
+    if (must_wait(*node, channel_protocol::load(c))) continue;
+    ++ready;
+    if (ready == 1 || roll(ready) == 0) chosen = node;
+  }
+  if (chosen == nullptr) return nullptr;
+  const chan_status status = chosen->is_send ? channel_core::try_send(chosen->channel, chosen->value)
+                                             : channel_core::try_receive(chosen->channel, chosen->value, chosen->take);
+  if (status == chan_status::would_block) return nullptr;
+  chosen->outcome = status == chan_status::ok ? result::done : result::closed;
+  return chosen;
 }
 
 // One of the cases that are ready, or null. With all latches.
@@ -179,7 +206,8 @@ select_case_node* select_protocol::choose() noexcept {
   std::size_t ready = 0;
   for (select_case_node* node = first_; node != nullptr; node = node->next) {
     channel_core& c = *node->channel;
-    if (!channel_protocol::is_ready(c, channel_protocol::load(c), *node)) continue;
+    const std::uint64_t word = channel_protocol::load(c);
+    if (must_wait(*node, word) || !channel_protocol::is_ready(c, word, *node)) continue;
     ++ready;
     if (ready == 1 || roll(ready) == 0) chosen = node;
   }
@@ -206,11 +234,12 @@ bool select_protocol::serve_or_queue(std::optional<waiter>* self) {
   if (serve_one(held.served)) return true;
   if (self == nullptr) return false;
   // Reports look into the channel of a single case.
-  self->emplace(why(), why() == reason::select ? nullptr : first_->channel);
+  const reason why = this->why();
+  self->emplace(why, why == reason::select ? nullptr : first_->channel);
   for (select_case_node* node = first_; node != nullptr; node = node->next) {
     node->primary = &**self;
     node->select = &state_;
-    channel_protocol::enqueue(*node->channel, *node, *::new (node->room) waiter(why(), node->channel));
+    channel_protocol::enqueue(*node->channel, *node, *::new (node->room) waiter(why, node->channel));
   }
   return false;
 }
@@ -266,6 +295,10 @@ std::size_t select_protocol::run() {
 }
 
 std::size_t select_core::run() {
+  if (const select_case_node* const served = select_protocol::glance(*this)) {
+    if (served->outcome == result::closed && served->is_send) channel_core::throw_send_on_closed();
+    return served->index;
+  }
   std::size_t index = none;
   select_case_node* served = nullptr;
   {

@@ -25,6 +25,9 @@ class control {
   // Blocks until `w` (which is in state parked or about to be) is signalled or alarmed, or `deadline` passes, in which
   // case it alarms it. Called by waiter only.
   virtual void suspend(waiter& w, std::int64_t deadline) noexcept = 0;
+  // The same without a deadline, and `word = after` (release) once the control is off the CPU, or just before. Until then
+  // nobody sees `w`.
+  virtual void suspend_unlatching(waiter& w, std::atomic<std::uint64_t>& word, std::uint64_t after) noexcept = 0;
   // `w`, which this control parked on, has left the state parked. The control goes on. Called once per such change.
   virtual void resume() noexcept = 0;
   // How long, in nanoseconds, it pays to poll before parking.

@@ -24,9 +24,8 @@ class latch_backoff {
   int rounds_ = 0;
 };
 
-// Sets `bit` of `word`, which it waits for to be clear, and returns the word as it is now.
 template <class Word>
-Word latch(std::atomic<Word>& word, Word bit) noexcept {
+[[gnu::noinline]] Word latch_slowly(std::atomic<Word>& word, Word bit) noexcept {
   latch_backoff backoff;
   for (;;) {
     Word seen = word.load(std::memory_order_relaxed);
@@ -37,6 +36,23 @@ Word latch(std::atomic<Word>& word, Word bit) noexcept {
       return seen | bit;
     }
   }
+}
+
+// One attempt. 0: it failed.
+template <class Word>
+Word try_latch(std::atomic<Word>& word, Word bit) noexcept {
+  Word seen = word.load(std::memory_order_relaxed);
+  // order: acquire -- as in latch_slowly().
+  const bool is_latched = (seen & bit) == 0 && word.compare_exchange_strong(seen, seen | bit, std::memory_order_acquire,
+                                                                            std::memory_order_relaxed);
+  return is_latched ? seen | bit : 0;
+}
+
+// Sets `bit` of `word`, which it waits for to be clear, and returns the word as it is now.
+template <class Word>
+Word latch(std::atomic<Word>& word, Word bit) noexcept {
+  const Word latched = try_latch(word, bit);
+  return latched != 0 ? latched : latch_slowly(word, bit);
 }
 
 }  // namespace turnkey::parking

@@ -138,8 +138,10 @@ void thread_control::suspend(waiter& w, std::int64_t deadline) noexcept {
     }
   }
   is_timed_.store(deadline != platform::no_deadline, std::memory_order_relaxed);
+  const std::int64_t start = platform::now();
+  w.set_since(start);
   if (!w.commit_park()) return;
-  const std::int64_t first_look = platform::now() + long_wait;
+  const std::int64_t first_look = start + long_wait;
   bool was_long = false;
   while (w.load_state() == waiter::state::parked) {
     const std::int64_t until = was_long || first_look > deadline ? deadline : first_look;
@@ -154,6 +156,12 @@ void thread_control::suspend(waiter& w, std::int64_t deadline) noexcept {
     // order: acquire -- pairs with resume(): after a permit the changed state is seen.
     permit_.exchange(0, std::memory_order_acquire);
   }
+}
+
+void thread_control::suspend_unlatching(waiter& w, std::atomic<std::uint64_t>& word, std::uint64_t after) noexcept {
+  // order: release -- the caller's latch: see wait_unlatching().
+  word.store(after, std::memory_order_release);
+  suspend(w, platform::no_deadline);
 }
 
 void thread_control::resume() noexcept {

@@ -13,6 +13,7 @@ namespace turnkey::parking {
 class thread_control final : public control {
  public:
   void suspend(waiter& w, std::int64_t deadline) noexcept override;
+  void suspend_unlatching(waiter& w, std::atomic<std::uint64_t>& word, std::uint64_t after) noexcept override;
   void resume() noexcept override;
   [[nodiscard]] std::int64_t spin_time() const noexcept override;
   void describe(platform::text& out) const noexcept override;

@@ -2,7 +2,6 @@
 #include "parking/waiter.hpp"
 
 #include "parking/stop_watch.hpp"
-#include "platform/clock.hpp"
 
 namespace turnkey::parking {
 
@@ -15,7 +14,6 @@ bool waiter::wait(const wait_limit& limit) noexcept {
   }
   // order: acquire -- pairs with signal(): what the signaller did before is seen.
   if (state_.load(std::memory_order_acquire) == state::running) {
-    since_ = platform::coarse_now();
     // order: release -- pairs with control::waiting(): a report sees the fields above.
     control_->waiting_.store(this, std::memory_order_release);
     control_->suspend(*this, limit.deadline());
@@ -35,7 +33,7 @@ bool waiter::commit_park() noexcept {
   return state_.compare_exchange_strong(expected, state::parked, std::memory_order_release, std::memory_order_acquire);
 }
 
-void waiter::signal() noexcept {
+void waiter::signal_anyhow() noexcept {
   parking::control* const control = control_;
   // order: acq_rel -- release pairs with wait(): what the signaller did is seen by the one it lets go; acquire pairs with
   // commit_park(). Nothing of *this may be touched after this line (invariant S).

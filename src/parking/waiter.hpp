@@ -6,6 +6,7 @@
 //   state      who sets it                            what it means
 //   running    the constructor                        has not blocked (yet)
 //   parked     its control, once it is off the CPU    blocked: whoever changes this state must resume() the control
+//              or before, under the latch (below)
 //   alarmed    alarm(): a timer or a stop request     the wait's limit has ended; wait() returns false
 //   signalled  signal(), from any state               wait() returns true
 //
@@ -13,6 +14,9 @@
 //   control only if the state was parked: nobody else can resume it then, so the control is still there.
 // Invariant A: alarm() only leaves running and parked, and its callers (timer queue, stop_watch) are held off by a
 //   handshake of their own before the waiter goes.
+// Invariant L: a waiter that keeps its latch until it is off the CPU (wait_unlatching) is parked from the start, and only
+//   signal() may end its wait: it has no limit. Whoever takes it out of the queue has got the latch from it, so it is off
+//   the CPU by then, and nobody else changes its state: no read-modify-write is needed on either side.
 // An alarm decides nothing: the waiter that finds itself alarmed takes the latch and looks whether it is still in the
 // queue. If not, somebody has committed to signal it, and it waits for that (await_signal).
 #pragma once
@@ -39,22 +43,43 @@ class waiter {
 
   // Blocks until signalled (true) or until the limit ends (false).
   bool wait(const wait_limit& limit) noexcept;
+  // Blocks until signalled, by a caller that holds the latch which guards the waiter's queue: `word = after` lets it go,
+  // when the control is off the CPU. For the latch's other users that is as if it were held a little longer.
+  void wait_unlatching(std::atomic<std::uint64_t>& word, std::uint64_t after) noexcept {
+    // order: release -- as in wait().
+    control_->waiting_.store(this, std::memory_order_release);
+    control_->suspend_unlatching(*this, word, after);
+    control_->waiting_.store(nullptr, std::memory_order_release);
+  }
   // Blocks until signalled. For a waiter that somebody has taken out of its queue.
   void await_signal() noexcept { wait(wait_limit()); }
 
   // Ends the wait with true. The caller has taken the waiter out of its queue.
-  void signal() noexcept;
+  void signal() noexcept {
+    if (!is_under_latch_) return signal_anyhow();
+    parking::control* const control = control_;
+    // order: relaxed -- for reports. What the signaller did is seen because resume() comes before what it lets go.
+    state_.store(state::signalled, std::memory_order_relaxed);
+    control->resume();
+  }
   // Ends the wait with false, unless it was signalled.
   void alarm() noexcept;
 
   // Called by control::suspend() when the control is off the CPU: true if it is now parked, false if the wait has ended.
   bool commit_park() noexcept;
+  // Called by control::suspend_unlatching() before it is: see invariant L.
+  void park_under_latch() noexcept {
+    is_under_latch_ = true;
+    // order: relaxed -- published by the store that lets go of the latch.
+    state_.store(state::parked, std::memory_order_relaxed);
+  }
   [[nodiscard]] state load_state() const noexcept { return state_.load(std::memory_order_acquire); }
 
   [[nodiscard]] reason why() const noexcept { return why_; }
   [[nodiscard]] const void* object() const noexcept { return object_; }
-  // When it parked, on the steady clock. 0: it has not.
-  [[nodiscard]] std::int64_t since() const noexcept { return since_; }
+  // When it parked, on the steady clock; for a goroutine up to 10 ms early. 0: it has not. Set by its control.
+  [[nodiscard]] std::int64_t since() const noexcept { return since_.load(std::memory_order_relaxed); }
+  void set_since(std::int64_t now) noexcept { since_.store(now, std::memory_order_relaxed); }
   [[nodiscard]] bool is_limited() const noexcept { return is_limited_; }
   [[nodiscard]] parking::control& control() const noexcept { return *control_; }
 
@@ -62,6 +87,8 @@ class waiter {
   std::uint64_t request = 0;
 
  private:
+  void signal_anyhow() noexcept;
+
   friend class wait_queue;
   friend class wake_list;
   waiter* next_ = nullptr;  // null: in no queue
@@ -69,9 +96,10 @@ class waiter {
   std::atomic<state> state_{state::running};
   parking::control* control_;
   const void* object_;
-  std::int64_t since_ = 0;
+  std::atomic<std::int64_t> since_{0};
   reason why_;
   bool is_limited_ = false;
+  bool is_under_latch_ = false;
 };
 
 }  // namespace turnkey::parking

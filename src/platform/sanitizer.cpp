@@ -195,7 +195,7 @@ void name_stack(sanitizer_stack& stack, const char* name) noexcept {
   if (stack.fiber != nullptr) __tsan_set_fiber_name(stack.fiber, name);
 }
 
-void before_switch(void** fake, const sanitizer_stack& to, bool ends) noexcept {
+void before_switch_slow(void** fake, const sanitizer_stack& to, bool ends) noexcept {
   // ASan frees the fake frames of a stack that ends.
   if (__sanitizer_start_switch_fiber != nullptr) {
     __sanitizer_start_switch_fiber(ends ? nullptr : fake, to.bottom, to.size);
@@ -204,7 +204,7 @@ void before_switch(void** fake, const sanitizer_stack& to, bool ends) noexcept {
   if (is_tsan) __tsan_switch_to_fiber(to.fiber, no_order);
 }
 
-void after_switch(void* fake) noexcept {
+void after_switch_slow(void* fake) noexcept {
   if (__sanitizer_finish_switch_fiber != nullptr) __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
 }
 

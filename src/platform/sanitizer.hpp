@@ -81,8 +81,16 @@ void adopt_thread_stack(sanitizer_stack& stack) noexcept;
 void name_stack(sanitizer_stack& stack, const char* name) noexcept;
 // Around turnkey_switch. `fake` is a local variable of the one that switches out: it passes it to before_switch, and to
 // after_switch when it runs again. `ends`: the switched-out stack will not be taken up again in this call chain.
-void before_switch(void** fake, const sanitizer_stack& to, bool ends) noexcept;
-void after_switch(void* fake) noexcept;
+void before_switch_slow(void** fake, const sanitizer_stack& to, bool ends) noexcept;
+void after_switch_slow(void* fake) noexcept;
+inline void before_switch(void** fake, const sanitizer_stack& to, bool ends) noexcept {
+  if (is_asan || is_tsan) [[unlikely]]
+    before_switch_slow(fake, to, ends);
+}
+inline void after_switch(void* fake) noexcept {
+  if (is_asan) [[unlikely]]
+    after_switch_slow(fake);
+}
 // A goroutine has ended on this stack, and another will use it: forgets what ASan has poisoned there. Under TSan, where
 // its runtime makes fibers quickly, the next one gets a fiber of its own, so that it is not ordered behind this one;
 // what the stack holds is lost then, and what shares its last page must not be in use by others meanwhile.

@@ -36,13 +36,19 @@ turnkey_switch:
         stmxcsr (%rsp)
         fnstcw  4(%rsp)
 
+        movl    (%rsp), %eax
+        movzwl  4(%rsp), %ecx
         movq    %rsp, (%rdi)
         // Both stacks look the same here, so what the lines above and below tell an unwinder holds on either.
         movq    %rsi, %rsp
 
-        ldmxcsr (%rsp)
-        fldcw   4(%rsp)
-        leaq    8(%rsp), %rsp
+        // Loading the control words takes longer than all the rest, and they are nearly always the same.
+        cmpl    (%rsp), %eax
+        jne     2f
+        cmpw    4(%rsp), %cx
+        jne     2f
+        .cfi_remember_state
+1:      leaq    8(%rsp), %rsp
         .cfi_adjust_cfa_offset -8
         popq    %r15
         .cfi_adjust_cfa_offset -8
@@ -68,6 +74,11 @@ turnkey_switch:
         .cfi_adjust_cfa_offset -8
         .cfi_register %rip, %rcx
         notrack jmp *%rcx
+2:
+        .cfi_restore_state
+        ldmxcsr (%rsp)
+        fldcw   4(%rsp)
+        jmp     1b
         .cfi_endproc
         .size   turnkey_switch, . - turnkey_switch
 

@@ -76,7 +76,7 @@ void launcher::start(goroutine& g) noexcept {
   // order: release -- pairs with load_status(): a report sees all of the above.
   g.status_.store(goroutine::status::runnable, std::memory_order_release);
   scheduler::count_start(here);
-  scheduler::ready(&g);
+  g.resume();
   if (here != nullptr) scheduler::notify();
 }
 

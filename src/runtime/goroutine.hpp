@@ -35,6 +35,7 @@ class alignas(64) goroutine final : public parking::control {
   static constexpr std::uint32_t max_token_index = (1u << 21) - 1;
 
   void suspend(parking::waiter& w, std::int64_t deadline) noexcept override;
+  void suspend_unlatching(parking::waiter& w, std::atomic<std::uint64_t>& word, std::uint64_t after) noexcept override;
   void resume() noexcept override;
   [[nodiscard]] std::int64_t spin_time() const noexcept override;
   void describe(platform::text& out) const noexcept override;

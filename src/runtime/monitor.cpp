@@ -62,11 +62,13 @@ bool monitor::is_monitor_thread(std::int32_t thread) noexcept {
 void monitor::look_at_workers() noexcept {
   const std::uint64_t status = scheduler::status_.load(std::memory_order_seq_cst);
   const std::uint32_t count = scheduler::worker_count_.load(std::memory_order_acquire);
-  bool has_work = scheduler::common_.size() != 0 || timer_queue::earliest() <= platform::now();
+  const std::int64_t now = platform::now();
+  bool has_work = scheduler::common_.size() != 0 || timer_queue::earliest() <= now;
   std::uint32_t blocked = 0;
   std::uint32_t computing = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
     worker& w = *scheduler::workers_[i].load(std::memory_order_acquire);
+    w.set_clock(now);
     const std::uint32_t tick = w.tick_.load(std::memory_order_relaxed);
     const bool is_stuck = tick == w.monitored_tick_ && w.running() != nullptr && !w.is_blocked();
     w.monitored_tick_ = tick;

@@ -123,14 +123,9 @@ void scheduler::count_start(worker* w) noexcept {
 
 // ---- Waking -----------------------------------------------------------------------------------------------------
 
-void scheduler::ready(goroutine* g) noexcept {
-  worker* const here = worker::current();
-  if (here != nullptr && !here->is_blocked()) {
-    here->ready(g);
-  } else {
-    common_.push(g);
-    notify_from_outside();
-  }
+void scheduler::ready_from_outside(goroutine* g) noexcept {
+  common_.push(g);
+  notify_from_outside();
 }
 
 void scheduler::notify_from_outside() noexcept {

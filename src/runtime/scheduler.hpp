@@ -37,8 +37,8 @@ class scheduler {
   static bool start() noexcept;
   static bool is_started() noexcept { return is_started_.load(std::memory_order_acquire); }
 
-  // Makes g ready, from any thread.
-  static void ready(goroutine* g) noexcept;
+  // Makes g ready, from a thread that is no worker, or whose worker is in blocking(). See goroutine::resume.
+  static void ready_from_outside(goroutine* g) noexcept;
   // Work was queued, by a worker for itself or (`from_outside`) in the common queue: sees to it that it is found.
   static void notify() noexcept {
     const std::uint64_t s = status_.load(std::memory_order_seq_cst);

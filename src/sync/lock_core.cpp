@@ -24,9 +24,14 @@ namespace {
 constexpr std::int64_t turn_length = 250'000;  // how long one may keep taking a lock that another is first in line for
 constexpr std::uint32_t turn_check = 64;       // acquisitions between two looks at the clock
 constexpr std::int64_t first_poll = 8'000;     // before queueing up: most locks come free, and to sleep costs more
-constexpr int few_looks = 3;                   // of a poller: about 100 ns
-constexpr int many_looks = 6;                  // of a goroutine that could queue up as well: about 1 us
-constexpr std::uint32_t calm_down = 1u << 12;  // unlocks of armed locks that wake nobody between two that disarm
+constexpr std::int64_t arm_patience =
+    30'000;                    // of a goroutine, before it arms a calm lock: that interrupts the other CPUs
+constexpr int few_looks = 3;   // of a poller: about 100 ns
+constexpr int many_looks = 6;  // of a goroutine that could queue up as well: about 1 us
+// Unlocks of armed locks that wake nobody between two that disarm. Goroutines pass a lock around on one worker, and whoever
+// is on another arms it again soon; a thread that disarms early makes the others wait long.
+constexpr std::uint32_t calm_down_of_goroutine = 1u << 6;
+constexpr std::uint32_t calm_down_of_thread = 1u << 12;
 
 constexpr std::uint64_t as_writer = 0;  // waiter::request
 constexpr std::uint64_t as_reader = 1;
@@ -45,12 +50,12 @@ class poll_backoff {
  public:
   void wait() noexcept {
     platform::pause(rounds_);
-    if (rounds_ < 64) rounds_ *= 2;
+    if (rounds_ < 512) rounds_ *= 4;
   }
-  void reset() noexcept { rounds_ = 4; }
+  void reset() noexcept { rounds_ = 8; }
 
  private:
-  int rounds_ = 4;
+  int rounds_ = 8;
 };
 
 // True if the lock, which has just been seen free, is so at some more looks as well, each twice as far off as the one
@@ -76,6 +81,12 @@ struct streak {
 // The unlocks of armed locks by this OS thread that found nobody waiting.
 [[gnu::tls_model("initial-exec")]] thread_local constinit std::uint32_t quiet_unlocks = 0;
 
+bool is_time_to_disarm() noexcept {
+  const std::uint32_t every =
+      parking::is_thread_token(parking::current_token) ? calm_down_of_thread : calm_down_of_goroutine;
+  return ++quiet_unlocks % every == 0;
+}
+
 bool has_ended(const wait_limit& limit, std::int64_t now) noexcept {
   return now >= limit.deadline() || (limit.watch() != nullptr && limit.watch()->is_raised());
 }
@@ -93,6 +104,7 @@ struct lock_protocol::contender {
   std::int64_t since = 0;        // when it began to wait
   std::int64_t first_since = 0;  // when it became first in line: since then it is being overtaken
   std::int64_t poll_until = 0;   // polls until then, then sleeps
+  std::int64_t may_arm_from = 0;
   poll_backoff backoff{};
 
   // An OS thread polls while it is first in line; a goroutine's worker has better to do.
@@ -298,7 +310,9 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
     }
     if (me.since == 0) {
       me.since = now;
-      me.poll_until = me.self.spin_time() == 0 ? now : now + first_poll;
+      const bool may_poll = me.self.spin_time() != 0;
+      me.poll_until = may_poll ? now + first_poll : now;
+      me.may_arm_from = may_poll && !me.self.is_thread() ? now + arm_patience : now;
     }
 
     // The awake waiter polls for as long as a sleep and a wake would cost, and longer while it sees the lock being passed
@@ -310,7 +324,11 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       continue;
     }
     if ((word & armed) == 0) {
-      arm(lock);
+      if (now < me.may_arm_from) {
+        me.backoff.wait();
+      } else {
+        arm(lock);
+      }
       continue;
     }
     if (!me.is_awake_one && (word & (awake | queued | latched)) == 0 && me.is_poller()) {
@@ -473,7 +491,7 @@ bool lock_protocol::release_quickly(lock_core& lock, const kind& kind) noexcept 
       word = lock.state_.load(std::memory_order_relaxed);
       continue;
     }
-    if (kind.idle == 0 && (word & (armed | latched)) == armed && ++quiet_unlocks % calm_down == 0) next &= ~armed;
+    if (kind.idle == 0 && (word & (armed | latched)) == armed && is_time_to_disarm()) next &= ~armed;
     // order: release -- pairs with the acquires of lock.
     if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed))
       return true;
