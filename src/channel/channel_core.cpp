@@ -84,7 +84,14 @@ void channel_protocol::hand_over(channel_core& c, const channel_case& from, cons
     move_to(to, from.value, *c.type_);
   } else if (c.capacity_ == 0) {
     waiting.edges->before->acquire();
-    move_to(to, from.value, *c.type_);
+    try {
+      move_to(to, from.value, *c.type_);
+    } catch (...) {
+      // What the move has done to the frame of the one that waits comes before the next attempt, and before its own next.
+      waiting.edges->before->release();
+      waiting.edges->after.release();
+      throw;
+    }
     waiting.edges->after.release();
   } else {
     // As if through the buffer, which is empty.
@@ -240,6 +247,11 @@ void channel_protocol::dequeue(channel_core& c, channel_case& me, waiter& node) 
 
 void channel_protocol::forget(channel_case& me) noexcept { delete std::exchange(me.edges, nullptr); }
 
+void channel_protocol::forget_attempt(channel_case& me) noexcept {
+  if (me.edges != nullptr) me.edges->after.acquire();
+  forget(me);
+}
+
 chan_status channel_protocol::finish(channel_case& me) {
   if (me.edges != nullptr) me.edges->after.acquire();
   forget(me);
@@ -277,7 +289,7 @@ chan_status channel_protocol::wait_within(channel_core& c, std::uint64_t word, c
     dequeue(c, me, self);
     unlatch(c, now);
     if (is_waiting) {
-      forget(me);
+      forget_attempt(me);
       return chan_status::timeout;
     }
     self.await_signal();

@@ -131,6 +131,8 @@ class [[gnu::visibility("hidden")]] channel_protocol {
   // After the wait of a case that was served, without the latch: what its caller is to be told. Rethrows what a move has
   // thrown.
   static chan_status finish(channel_case & me);
+  // After the wait of a case that is to begin again.
+  static void forget_attempt(channel_case & me) noexcept;
   // After any wait: forgets what enqueue() has made.
   static void forget(channel_case & me) noexcept;
 

@@ -267,7 +267,7 @@ std::size_t select_protocol::wait(waiter& self) noexcept {
       served_ = node;
       return node->index;
     }
-    channel_protocol::forget(*node);
+    channel_protocol::forget_attempt(*node);
     node->outcome = result::none;
   }
   state_.is_claimed.store(false, std::memory_order_relaxed);
