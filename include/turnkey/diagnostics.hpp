@@ -4,7 +4,11 @@
 // not be caught. TURNKEY_FATAL=abort ends it with SIGABRT instead, which leaves a core.
 #pragma once
 
+#include <memory>
 #include <string_view>
+#include <type_traits>
+
+#include <turnkey/channel_core.hpp>
 
 namespace turnkey::diagnostics {
 
@@ -14,5 +18,20 @@ using fatal_handler = void (*)(std::string_view report);
 
 // Sets the handler, returns the one before; null stands for stderr. Thread-safe.
 fatal_handler set_fatal_handler(fatal_handler handler) noexcept;
+
+void name_object(const void* object, std::string_view name);
+
+// The name that every report shows for a mutex, rw_mutex, chan or whatever else is waited for: `mutex "accounts" 0x...`.
+// Copied, the first 63 bytes are kept; a new name takes the place of the old one, and an empty one takes it away. It is
+// the address that has the name: take it away before another object comes to live there.
+// Throws std::bad_alloc. Thread-safe. Cost: an allocation that stays; name objects that live long. Go: nothing like it.
+template <class T>
+void name(const T& object, std::string_view name) {
+  if constexpr (std::is_base_of_v<channel_handle, T>) {
+    name_object(channel_access::core(object), name);
+  } else {
+    name_object(std::addressof(object), name);
+  }
+}
 
 }  // namespace turnkey::diagnostics

@@ -8,6 +8,7 @@
 // before it parks itself. Nobody can have run after that moment.
 #include <cstdint>
 
+#include "diagnostics/install.hpp"
 #include "diagnostics/waits.hpp"
 #include "parking/hooks.hpp"
 #include "parking/thread_control.hpp"
@@ -17,11 +18,6 @@
 #include "runtime/goroutine_pool.hpp"
 #include "runtime/monitor.hpp"
 #include "runtime/scheduler.hpp"
-
-extern "C" {
-extern const bool turnkey_diagnostics_are_linked;
-const bool turnkey_diagnostics_are_linked = true;
-}
 
 namespace turnkey::diagnostics {
 
@@ -92,8 +88,8 @@ bool check() noexcept {
   report_deadlock();
 }
 
-[[maybe_unused]] const bool is_hooked = (parking::on_all_asleep.store(check, std::memory_order_release), true);
-
 }  // namespace
+
+void watch_for_all_asleep() noexcept { parking::on_all_asleep.store(check, std::memory_order_release); }
 
 }  // namespace turnkey::diagnostics

@@ -22,6 +22,12 @@ struct wait_state {
 // What `who` waits for; is_parked is false if it does not. Only if `who` cannot run meanwhile is all of it true.
 wait_state read_wait(const parking::control& who) noexcept;
 
+// The control that has this token, or null. It may have ended, while nobody else has its record.
+const parking::control* find_control(std::uint32_t token) noexcept;
+
+// The stack of one that is blocked or about to block, or that calls. Nothing if there is no way to know.
+void write_stack(platform::text& out, const parking::control& who) noexcept;
+
 // `goroutine 17 "transfer" [sync.Mutex.Lock, 12.4 s]: waits for mutex 0x..., held by goroutine 9 "audit"`, and its stack.
 void write_wait(platform::text& out, const wait_state& wait, std::int64_t now) noexcept;
 

@@ -4,9 +4,11 @@
 // unused or that of another control, never to foreign memory.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
+#include "parking/reason.hpp"
 #include "platform/report.hpp"
 
 namespace turnkey::parking {
@@ -36,21 +38,84 @@ class control {
   virtual void describe(platform::text& out) const noexcept = 0;
   [[nodiscard]] virtual bool is_thread() const noexcept = 0;
 
-  // Names this control in 32 bits, for the owner word of locks: never 0; another control may get it only after the
-  // record was reused 1,024 times.
+  // Names this control in 31 bits, for the owner word of locks: never 0; another control may get it only after the
+  // record was reused 512 times.
   [[nodiscard]] std::uint32_t token() const noexcept { return token_; }
   // What it waits for, or null. For reports: may be out of date at once.
   [[nodiscard]] waiter* waiting() const noexcept { return waiting_.load(std::memory_order_acquire); }
 
+  // What it waits for without a limit, from when it is queued until it goes on, for who looks for lock cycles; null: no
+  // lock. Written by this control, and cleared by who lets it in. Whoever finds the same twice, the epoch too, knows that
+  // this control has been blocked in between.
+  struct lock_wait {
+    const void* lock = nullptr;  // a lock_core
+    reason why{};
+    std::uint32_t epoch = 0;
+    friend bool operator==(const lock_wait&, const lock_wait&) = default;
+  };
+  [[nodiscard]] lock_wait wanted() const noexcept {
+    // order: seq_cst -- pairs with want(): of two who say what they want and then look, one sees the other. The epoch
+    // second: a wait that has begun since shows in it.
+    const std::uintptr_t word = wanted_.load(std::memory_order_seq_cst);
+    const std::uint32_t epoch = epoch_.load(std::memory_order_relaxed);
+    return {reinterpret_cast<const void*>(word & ~why_mask), static_cast<reason>(word & why_mask), epoch};
+  }
+  void want(const void* lock, reason why) noexcept {
+    epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    // order: seq_cst -- pairs with wanted(), and with waiter::is_let_in().
+    wanted_.store(reinterpret_cast<std::uintptr_t>(lock) | static_cast<std::uintptr_t>(why), std::memory_order_seq_cst);
+  }
+  // order: release -- pairs with wanted(): what it did while it waited, and what was done to it, comes before.
+  void want_nothing() noexcept { wanted_.store(0, std::memory_order_release); }
+
+  // The locks that it has for reading: the first few, and how many there are. Written by this control only. One that
+  // another control unlocks stays.
+  void note_read(const void* lock) noexcept {
+    const std::uint32_t count = read_count_.load(std::memory_order_relaxed);
+    if (count < most_reads) reads_[count].store(lock, std::memory_order_relaxed);
+    read_count_.store(count + 1, std::memory_order_relaxed);
+  }
+  // False: it has not.
+  bool forget_read(const void* lock) noexcept {
+    const std::uint32_t count = read_count_.load(std::memory_order_relaxed);
+    if (count - 1 < most_reads && reads_[count - 1].load(std::memory_order_relaxed) == lock) [[likely]] {
+      read_count_.store(count - 1, std::memory_order_relaxed);
+      return true;
+    }
+    return forget_earlier_read(lock);
+  }
+  [[nodiscard]] bool has_read(const void* lock) const noexcept {
+    const std::uint32_t count = read_count_.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < count && i < most_reads; ++i) {
+      if (reads_[i].load(std::memory_order_relaxed) == lock) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] bool has_reads() const noexcept { return read_count_.load(std::memory_order_relaxed) != 0; }
+  [[nodiscard]] std::uint32_t& place() noexcept { return place_; }
+
  protected:
   constexpr control() noexcept = default;
   ~control() = default;
-  void set_token(std::uint32_t token) noexcept { token_ = token; }
+  // The record is another control's now.
+  void set_token(std::uint32_t token) noexcept {
+    token_ = token;
+    read_count_.store(0, std::memory_order_relaxed);
+  }
 
  private:
   friend class waiter;
+  static constexpr std::uint32_t most_reads = 3;
+  static constexpr std::uintptr_t why_mask = 3;
+  bool forget_earlier_read(const void* lock) noexcept;
+
   std::uint32_t token_ = 0;
+  std::atomic<std::uint32_t> epoch_{0};
   std::atomic<waiter*> waiting_{nullptr};
+  std::atomic<std::uintptr_t> wanted_{0};  // a lock_core's address, and in the low bits the reason
+  std::atomic<std::uint32_t> read_count_{0};
+  std::uint32_t place_ = 0;  // diagnostics' own: where it is listed while it waits
+  std::array<std::atomic<const void*>, most_reads> reads_{};
 };
 
 // The control that runs on this OS thread, and its token: null and 0 until a thread of control first needs them. Set by
@@ -60,6 +125,9 @@ class control {
 
 // The bit that tells the tokens of OS threads from those of goroutines.
 constexpr std::uint32_t thread_bit = 1u << 31;
+// A bit that no token has: locks use it.
+constexpr std::uint32_t not_in_tokens = 1u << 30;
+constexpr std::uint32_t generation_mask = 0x1ff;
 constexpr bool is_thread_token(std::uint32_t token) noexcept { return (token & thread_bit) != 0; }
 
 // The token of the calling thread of control; makes it known if it is new.

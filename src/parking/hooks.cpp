@@ -9,6 +9,8 @@ namespace turnkey::parking {
 
 constinit std::atomic<void (*)() noexcept> on_long_wait{nullptr};
 constinit std::atomic<bool (*)() noexcept> on_all_asleep{nullptr};
+constinit std::atomic<const lock_wait_observer*> lock_waits{nullptr};
+constinit std::atomic<void (*)(const void*) noexcept> on_foreign_unlock{nullptr};
 
 [[gnu::used]] const bool* const diagnostics = &turnkey_diagnostics_are_linked;
 

@@ -6,6 +6,7 @@
 
 namespace turnkey::parking {
 
+// The first three are waits for locks; control::wanted() has room for them.
 enum class reason : std::uint8_t {
   mutex_lock,
   rw_mutex_lock,

@@ -25,7 +25,7 @@ namespace turnkey::parking {
 namespace {
 
 constexpr std::int64_t long_wait = 100'000'000;
-// A token: thread_bit, 21 bits of index (plus one), 10 bits of generation.
+// A token: thread_bit, 21 bits of index (plus one), 9 bits of generation.
 constexpr std::uint32_t index_bits = 21;
 constexpr std::uint32_t index_mask = (1u << index_bits) - 1;
 
@@ -70,7 +70,8 @@ struct thread_registry {
     }
     if (record != nullptr) {
       ++record->generation_;
-      record->set_token(thread_bit | ((record->generation_ & 0x3ff) << index_bits) | (record->index_ & index_mask));
+      record->set_token(thread_bit | ((record->generation_ & generation_mask) << index_bits) |
+                        (record->index_ & index_mask));
       record->permit_.store(0, std::memory_order_relaxed);
       record->last_thread_ = platform::thread_id();
       record->thread_.store(record->last_thread_, std::memory_order_release);
@@ -124,6 +125,25 @@ thread_control& thread_control::of_this_thread() noexcept {
 [[gnu::noinline]] control& control::current() noexcept {
   control* const running = current_control;
   return running != nullptr ? *running : thread_control::of_this_thread();
+}
+
+// Not the last one that it has locked, or there are more than the table has room for.
+bool control::forget_earlier_read(const void* lock) noexcept {
+  const std::uint32_t count = read_count_.load(std::memory_order_relaxed);
+  const std::uint32_t known = count < most_reads ? count : most_reads;
+  for (std::uint32_t i = 0; i < known; ++i) {
+    if (reads_[i].load(std::memory_order_relaxed) != lock) continue;
+    // Those that were not noted are behind: one of them may take the place, but nobody knows which.
+    for (std::uint32_t j = i + 1; j < known; ++j) {
+      reads_[j - 1].store(reads_[j].load(std::memory_order_relaxed), std::memory_order_relaxed);
+    }
+    if (count > most_reads) reads_[most_reads - 1].store(nullptr, std::memory_order_relaxed);
+    read_count_.store(count - 1, std::memory_order_relaxed);
+    return true;
+  }
+  if (count <= most_reads) return false;
+  read_count_.store(count - 1, std::memory_order_relaxed);  // one of those that were not noted
+  return true;
 }
 
 [[gnu::noinline]] std::uint32_t make_current_token() noexcept { return control::current().token(); }

@@ -83,6 +83,15 @@ class waiter {
   [[nodiscard]] bool is_limited() const noexcept { return is_limited_; }
   [[nodiscard]] parking::control& control() const noexcept { return *control_; }
 
+  // Whoever lets it into a lock, without its own doing, says so before that shows: it wants nothing any more.
+  void let_in() noexcept {
+    // order: seq_cst -- pairs with is_let_in(): either the waiter sees this, or we undo what it has said it wants.
+    is_let_in_.store(true, std::memory_order_seq_cst);
+    control_->want_nothing();
+  }
+  // After control::want().
+  [[nodiscard]] bool is_let_in() const noexcept { return is_let_in_.load(std::memory_order_seq_cst); }
+
   // The primitive's own: what is asked for, what was granted.
   std::uint64_t request = 0;
 
@@ -100,6 +109,7 @@ class waiter {
   reason why_;
   bool is_limited_ = false;
   bool is_under_latch_ = false;
+  std::atomic<bool> is_let_in_{false};
 };
 
 }  // namespace turnkey::parking

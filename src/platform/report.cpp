@@ -124,6 +124,8 @@ void enter_fault_handler() noexcept { ++fault_depth; }
 void leave_fault_handler() noexcept { --fault_depth; }
 bool is_in_fault_handler() noexcept { return fault_depth != 0; }
 
+void write_report(std::string_view report) noexcept { write_all(report); }
+
 void warn(std::string_view message) noexcept {
   char buffer[1024];
   text line(buffer, sizeof buffer);

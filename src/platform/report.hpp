@@ -55,6 +55,8 @@ text& begin_fatal() noexcept;
 using describe_function = void (*)(text&) noexcept;
 extern describe_function describe_current;
 
+// A report that does not end the program, on stderr, whole.
+void write_report(std::string_view report) noexcept;
 // One line on stderr, whole, for what does not end the program: "turnkey: <message>".
 void warn(std::string_view message) noexcept;
 

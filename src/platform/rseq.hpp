@@ -16,6 +16,11 @@ extern std::atomic<bool> has_rseq;
 // False if the word differs or the thread was interrupted. Only if has_rseq.
 bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::uint32_t desired) noexcept;
 
+// The same, and stores `behind` into the 32 bits that follow the word in memory, in one step with it. Nobody else may write
+// those meanwhile. The word begins a multiple of 8 bytes.
+bool restartable_store_pair(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::uint32_t desired,
+                            std::uint32_t behind) noexcept;
+
 // After this returns, every restartable_store that had compared before it began has either stored or will return
 // false. Does nothing if !has_rseq. 10 to 20 us.
 void fence_restartable() noexcept;
@@ -25,9 +30,9 @@ void fence_restartable() noexcept;
 // Where the C library keeps a thread's struct rseq, from its thread pointer. Set before has_rseq.
 extern std::ptrdiff_t rseq_offset;
 
-// Inline, because the whole of it is six instructions of an unlock.
-inline bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                              std::uint32_t desired) noexcept {
+// Inline, because the whole of it is six instructions of an unlock. Word is 32 bits; Desired may be 64: see below.
+template <class Desired>
+inline bool restartable_store_of(std::atomic<std::uint32_t>& word, std::uint32_t expected, Desired desired) noexcept {
 #if defined(__x86_64__)
   // A section is announced by a pointer to its descriptor {version, flags, start, length, abort} in the thread's struct
   // rseq, 8 bytes in. Should the kernel preempt the thread, send it a signal or fence it while it is between start and
@@ -47,7 +52,7 @@ inline bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t ex
       "772:\n\t"
       "cmpl %[expected], %[word]\n\t"
       "jne %l[failed]\n\t"
-      "movl %[desired], %[word]\n"
+      "mov %[desired], %[word]\n"
       "773:\n\t"
       ".pushsection .text.unlikely, \"ax?\", @progbits\n\t"
       ".byte 0x0f, 0xb9, 0x3d\n\t"  // makes of the signature an instruction that faults
@@ -62,12 +67,21 @@ inline bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t ex
   return true;
 failed:
   return false;
-#else
+#else  // little-endian or not does not matter: nobody has it
   static_cast<void>(word);
   static_cast<void>(expected);
   static_cast<void>(desired);
   return false;
 #endif
+}
+
+inline bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                              std::uint32_t desired) noexcept {
+  return restartable_store_of(word, expected, desired);
+}
+inline bool restartable_store_pair(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::uint32_t desired,
+                                   std::uint32_t behind) noexcept {
+  return restartable_store_of(word, expected, std::uint64_t{behind} << 32 | desired);
 }
 
 }  // namespace turnkey::platform

@@ -71,7 +71,7 @@ void launcher::release(goroutine& g) noexcept { platform::tsan_release(g.callabl
 void launcher::start(goroutine& g) noexcept {
   worker* const here = worker::current();
   const std::uint32_t index = g.index_ < goroutine::max_token_index ? g.index_ + 1 : 0;
-  g.set_token(index == 0 ? 0 : (g.generation_ & 0x3ff) << 21 | index);
+  g.set_token(index == 0 ? 0 : (g.generation_ & parking::generation_mask) << 21 | index);
   g.id_.store(scheduler::new_id(here), std::memory_order_relaxed);
   // order: release -- pairs with load_status(): a report sees all of the above.
   g.status_.store(goroutine::status::runnable, std::memory_order_release);

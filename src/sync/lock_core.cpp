@@ -4,6 +4,7 @@
 #include <array>
 
 #include "parking/control.hpp"
+#include "parking/hooks.hpp"
 #include "parking/latch.hpp"
 #include "parking/wait_queue.hpp"
 #include "platform/clock.hpp"
@@ -212,7 +213,7 @@ std::uint32_t lock_protocol::latch_armed(lock_core& lock) noexcept {
 // True if the caller may take a lock that is free although somebody else is first in line for it.
 [[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, std::uint32_t token) noexcept {
   const bool is_thread = parking::is_thread_token(token);
-  const std::uint32_t last = owner(lock);
+  const std::uint32_t last = last_owner(lock);
   if (turn.lock == &lock && (last == turn.token || is_thread)) {
     turn.token = token;
     return ++turn.count % turn_check != 0 || platform::now() - turn.since <= turn_length;
@@ -349,10 +350,13 @@ bool lock_protocol::sleep_as_writer(lock_core& lock, contender& me, const wait_l
   if (!enqueue_writer(lock, w, me)) return true;
   leave_turn(lock);
   me.is_awake_one = false;
-  if (!w.wait(limit)) {
-    if (withdraw(lock, w)) return false;
-    w.await_signal();
-    me.has_expired = true;
+  {
+    const parking::lock_wait_scope scope(me.self, w, &lock, limit.is_unlimited());
+    if (!w.wait(limit)) {
+      if (withdraw(lock, w)) return false;
+      w.await_signal();
+      me.has_expired = true;
+    }
   }
   const std::int64_t now = platform::now();
   me.become_awake_one(now);
@@ -471,7 +475,10 @@ void lock_protocol::admit_readers(lock_core& lock) noexcept {
     }
   }
   parking::wake_list admitted;
-  while (waiter* const w = queue.pop_front()) admitted.push_back(*w);
+  while (waiter* const w = queue.pop_front()) {
+    w->let_in();
+    admitted.push_back(*w);
+  }
   // order: release -- pairs with the acquire in latch_armed().
   lock.state_.fetch_and(~(latched | queued | readers_queued), std::memory_order_release);
   admitted.signal_all();
@@ -526,6 +533,7 @@ void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept
       if (w->request == as_reader) {
         queue.remove(*w);
         leaving.push_back(*w);
+        w->let_in();
         next += reader;
       }
       w = behind;
@@ -568,6 +576,7 @@ bool lock_protocol::lock_shared_slow(lock_core& lock, const wait_limit& limit, c
     waiter w(reason::rw_mutex_lock_shared, object);
     w.request = as_reader;
     if (!enqueue_reader(lock, w)) continue;
+    const parking::lock_wait_scope scope(w.control(), w, &lock, limit.is_unlimited());
     if (w.wait(limit)) return true;  // whoever woke it has counted it in
     if (withdraw(lock, w)) return false;
     w.await_signal();

@@ -49,6 +49,7 @@
 #include <turnkey/lock_core.hpp>
 #include <turnkey/wait_limit.hpp>
 
+#include "parking/control.hpp"
 #include "parking/reason.hpp"
 
 namespace turnkey {
@@ -89,8 +90,22 @@ class lock_protocol {
   static void set_owner(lock_core& lock, std::uint32_t token) noexcept {
     lock.owner_.store(token, std::memory_order_relaxed);
   }
-  // For reports: who locked it last, and whether it is held for writing or by how many readers.
-  static std::uint32_t owner(const lock_core& lock) noexcept { return lock.owner_.load(std::memory_order_relaxed); }
+  // The owner is about to unlock. Who has just taken the lock and not yet said so must not be mistaken for the last owner.
+  static std::uint32_t released_owner(const lock_core& lock) noexcept {
+    return lock.owner_.load(std::memory_order_relaxed) | parking::not_in_tokens;
+  }
+  static void note_release(lock_core& lock) noexcept {
+    lock.owner_.store(released_owner(lock), std::memory_order_relaxed);
+  }
+  // Who locked it last.
+  static std::uint32_t last_owner(const lock_core& lock) noexcept {
+    return lock.owner_.load(std::memory_order_relaxed) & ~parking::not_in_tokens;
+  }
+  // For reports: who has it for writing, 0 if it was unlocked or somebody has just taken it; and whether it is held.
+  static std::uint32_t owner(const lock_core& lock) noexcept {
+    const std::uint32_t token = lock.owner_.load(std::memory_order_relaxed);
+    return (token & parking::not_in_tokens) != 0 ? 0 : token;
+  }
   static std::uint32_t state_of(const lock_core& lock) noexcept { return lock.state_.load(std::memory_order_relaxed); }
 
  private:

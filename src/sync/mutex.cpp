@@ -32,9 +32,13 @@ constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: 
   platform::tsan_release(this);
   auto& state = lock_protocol::state(core_);
   if (platform::has_rseq.load(std::memory_order_relaxed)) [[likely]] {
-    if (platform::restartable_store(state, lock_protocol::held, 0)) [[likely]]
+    // The owner with the word: one store more would be the dearest part of this function.
+    if (platform::restartable_store_pair(state, lock_protocol::held, 0, lock_protocol::released_owner(core_)))
+        [[likely]]
       return;
+    lock_protocol::note_release(core_);
   } else {
+    lock_protocol::note_release(core_);
     std::uint32_t held = lock_protocol::held;
     // order: release -- pairs with the acquires of lock.
     if (state.compare_exchange_strong(held, 0, std::memory_order_release, std::memory_order_relaxed)) return;

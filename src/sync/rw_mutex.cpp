@@ -5,10 +5,13 @@
 #include <turnkey/rw_mutex.hpp>
 
 #include "parking/control.hpp"
+#include "parking/hooks.hpp"
 #include "platform/sanitizer.hpp"
 #include "sync/lock_core.hpp"
 
 namespace turnkey {
+
+using parking::control;
 
 namespace {
 
@@ -16,6 +19,17 @@ constexpr lock_protocol::kind rw_mutex_kind{lock_protocol::armed, parking::reaso
                                             "sync: Unlock of unlocked RWMutex"};
 
 void* readers_of(rw_mutex* mu) noexcept { return reinterpret_cast<char*>(mu) + 8; }
+
+// Called first thing in functions that are never inlined: reads a thread-local, which a park may change.
+control& caller() noexcept {
+  control* const running = parking::current_control;
+  return running != nullptr ? *running : control::current();
+}
+
+void acquired_for_reading(rw_mutex* mu, control& me) noexcept {
+  me.note_read(mu);
+  platform::tsan_acquire(mu);
+}
 
 void acquired_for_writing(rw_mutex* mu) noexcept {
   platform::tsan_acquire(mu);
@@ -40,6 +54,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 
 [[gnu::noinline]] void rw_mutex::unlock() noexcept {
   platform::tsan_release(this);
+  lock_protocol::note_release(core_);
   std::uint32_t held = idle | lock_protocol::held;
   // order: release -- pairs with the acquires of lock and lock_shared.
   if (!lock_protocol::state(core_).compare_exchange_strong(held, idle, std::memory_order_release,
@@ -61,24 +76,30 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
 }
 
 [[gnu::noinline]] void rw_mutex::lock_shared() noexcept {
+  control& me = caller();
   if (!lock_protocol::try_lock_shared(core_)) lock_protocol::lock_shared_slow(core_, wait_limit(), this);
-  platform::tsan_acquire(this);
+  acquired_for_reading(this, me);
 }
 
 [[gnu::noinline]] void rw_mutex::unlock_shared() noexcept {
   platform::tsan_release(readers_of(this));
+  if (!caller().forget_read(this)) [[unlikely]] {
+    if (auto* const hook = parking::on_foreign_unlock.load(std::memory_order_acquire)) hook(this);
+  }
   lock_protocol::unlock_shared(core_);
 }
 
 [[gnu::noinline]] bool rw_mutex::try_lock_shared() noexcept {
+  control& me = caller();
   const bool has_it = lock_protocol::try_lock_shared(core_);
-  if (has_it) platform::tsan_acquire(this);
+  if (has_it) acquired_for_reading(this, me);
   return has_it;
 }
 
-bool rw_mutex::lock_shared_within(const wait_limit& limit) noexcept {
+[[gnu::noinline]] bool rw_mutex::lock_shared_within(const wait_limit& limit) noexcept {
+  control& me = caller();
   const bool has_it = lock_protocol::lock_shared_slow(core_, limit, this);
-  if (has_it) platform::tsan_acquire(this);
+  if (has_it) acquired_for_reading(this, me);
   return has_it;
 }
 

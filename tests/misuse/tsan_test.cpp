@@ -27,7 +27,7 @@ TEST(DataRace, OfTwoGoroutinesIsReportedWithTheirNamesOrLosesAnUpdate) {
 }
 
 TEST(DataRace, IsNotReportedWhereTheLibraryPromisesAnOrder) {
-  const outcome end = run("ordered");
+  const outcome end = run("ordered", {}, {"TURNKEY_DEADLOCK=off"});
   EXPECT_EQ(end.status, 0) << end;
   EXPECT_EQ(end.out, "done\n") << end;
   EXPECT_EQ(end.err, "") << end;

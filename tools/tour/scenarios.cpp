@@ -215,13 +215,25 @@ std::vector<scenario> all_scenarios() {
 
       {.id = "W5",
        .title = "Locking what one already holds",
-       .shows = "Mutexes are not re-entrant: the clerk waits for the clerk, which is reported and not endured.",
+       .shows =
+           "Mutexes are not re-entrant: the clerk waits for the clerk. That is a lock cycle, and reported at once.",
        .source = "locked_twice.cpp",
        .runs = {{.command = {"locked_twice"},
                  .expected = {.status = 2,
-                              .err_like = "fatal error: all goroutines are asleep - deadlock!\n[^]*"
-                                          "\"clerk\" \\[sync\\.Mutex\\.Lock[^\n]*held by[^\n]*\"clerk\"",
+                              .err_like =
+                                  "^deadlock: lock cycle\n[^\n]*\"clerk\" waits for mutex \"account\"[^\n]*held by"
+                                  "[^\n]*\"clerk\" itself[^]*fatal error: all goroutines are asleep - deadlock!",
                               .within = 2s}}}},
+
+      {.id = "W6",
+       .title = "Two locks, taken in opposite orders",
+       .shows = "Each waits for the other. The one that closes the cycle reports it before it waits; main goes on.",
+       .source = "opposite_order.cpp",
+       .runs = {{.command = {"opposite_order"},
+                 .expected = {.status = 1,
+                              .out = "the transfers hang, main goes on\n",
+                              .err_like = "^deadlock: lock cycle\n([^\n]*(\"there\" waits for mutex \"savings\""
+                                          "|\"back\" waits for mutex \"checking\")[^\n]*\n){2}"}}}},
 
       {.id = "W7",
        .title = "Unlocking what is not locked, in all eight ways",
@@ -244,6 +256,16 @@ std::vector<scenario> all_scenarios() {
                 cannot_copy("by_capture.cpp", "a capture by value"),
                 cannot_copy("in_a_struct.cpp", "a struct that holds one")},
        .cannot_run = no_compiler},
+
+      {.id = "W11",
+       .title = "A read lock taken twice, with a writer in between",
+       .shows = "The writer waits for the reader, and the reader's second lock for the writer: a cycle of two.",
+       .source = "read_twice.cpp",
+       .runs = {{.command = {"read_twice"},
+                 .expected = {.status = 2,
+                              .err_like = "^deadlock: lock cycle\n([^\n]*(\"customer\" waits for rw_mutex \"prices\""
+                                          "[^\n]*waiting writer[^\n]*\"owner\"|\"owner\" waits for rw_mutex "
+                                          "\"prices\"[^\n]*held by[^\n]*\"customer\")[^\n]*\n){2}"}}}},
   };
 }
 

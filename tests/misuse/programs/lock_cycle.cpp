@@ -1,0 +1,218 @@
+// Waits for locks that form cycles, and some that only look so: lock_cycle CASE. Unless the case says otherwise, main goes
+// on when the cycle has closed, prints "on" and ends.
+#include <turnkey/diagnostics.hpp>
+#include <turnkey/turnkey.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using turnkey::this_goroutine::sleep_for;
+
+turnkey::mutex accounts;
+turnkey::mutex audit_log;
+turnkey::rw_mutex table;
+turnkey::wait_group all;
+
+// Locks the first, gives others the time to lock theirs, and wants the second.
+void lock_both(turnkey::mutex& first, turnkey::mutex& second) {
+  const std::scoped_lock outer(first);
+  sleep_for(20ms);
+  const std::scoped_lock inner(second);
+}
+
+void go_on() {
+  std::puts("on");
+  std::fflush(stdout);
+}
+
+void in_goroutine_and_thread(const std::function<void()>& a, const std::function<void()>& b) {
+  all.go({.name = "one"}, a);
+  std::thread(b).detach();
+  sleep_for(200ms);
+}
+
+void around(int length) {
+  static std::vector<turnkey::mutex> locks(static_cast<std::size_t>(length));
+  for (std::size_t i = 0; i < locks.size(); ++i) {
+    all.go([i] { lock_both(locks[i], locks[(i + 1) % locks.size()]); });
+  }
+  sleep_for(200ms);
+}
+
+void read_again() {
+  all.go({.name = "reader"}, [] {
+    const std::shared_lock once(table);
+    sleep_for(60ms);
+    const std::shared_lock twice(table);
+  });
+  all.go({.name = "writer"}, [] {
+    sleep_for(20ms);
+    const std::scoped_lock hold(table);
+  });
+  sleep_for(200ms);
+}
+
+// One holds the table for reading and wants the mutex, the other the other way round.
+void reader_and_mutex() {
+  all.go({.name = "reader"}, [] {
+    const std::shared_lock look(table);
+    sleep_for(50ms);
+    const std::scoped_lock hold(accounts);
+  });
+  all.go({.name = "writer"}, [] {
+    const std::scoped_lock hold(accounts);
+    sleep_for(10ms);
+    const std::scoped_lock change(table);
+  });
+  sleep_for(200ms);
+}
+
+// ---- No cycles ------------------------------------------------------------------------------------------------------
+
+// Would be a cycle, but one gives up.
+void with_a_limit() {
+  all.go([] { lock_both(accounts, audit_log); });
+  all.go([] {
+    const std::scoped_lock outer(audit_log);
+    sleep_for(20ms);
+    if (accounts.try_lock_for(100ms)) accounts.unlock();
+  });
+  all.wait();
+}
+
+void with_a_stop() {
+  std::stop_source stop;
+  all.go([] { lock_both(accounts, audit_log); });
+  all.go([&] {
+    const std::scoped_lock outer(audit_log);
+    sleep_for(20ms);
+    if (accounts.lock(stop.get_token())) accounts.unlock();
+  });
+  sleep_for(100ms);
+  stop.request_stop();
+  all.wait();
+}
+
+// A read lock that another gives back, as Go allows: who has it is not known any more.
+void given_back_by_another() {
+  turnkey::chan<int> locked = turnkey::make_chan<int>();
+  all.go([&] {
+    table.lock_shared();
+    locked.send(1);
+    sleep_for(50ms);
+    const std::scoped_lock change(table);
+  });
+  all.go([&] {
+    locked.recv();
+    table.lock_shared();
+    table.unlock_shared();
+    table.unlock_shared();
+    const std::shared_lock look(table);
+    sleep_for(100ms);
+  });
+  all.wait();
+}
+
+// Many who take several locks, always in the same order, with readers and writers among them.
+void in_order() {
+  static std::array<turnkey::rw_mutex, 8> locks;
+  const auto end = std::chrono::steady_clock::now() + 300ms;
+  for (unsigned seed = 1; seed <= 40; ++seed) {
+    const auto work = [=] {
+      unsigned luck = seed;
+      while (std::chrono::steady_clock::now() < end) {
+        luck = luck * 1103515245 + 12345;
+        const std::size_t first = luck / 65536 % 7;
+        if (luck / 4096 % 2 == 0) {
+          const std::shared_lock outer(locks[first]);
+          const std::scoped_lock inner(locks[first + 1]);
+        } else {
+          const std::scoped_lock outer(locks[first]);
+          const std::shared_lock inner(locks[first + 1]);
+          turnkey::this_goroutine::yield();
+        }
+      }
+    };
+    if (seed % 8 == 0) {
+      std::thread([=] {
+        work();
+        all.done();
+      }).detach();
+      all.add();
+    } else {
+      all.go(work);
+    }
+  }
+  all.wait();
+}
+
+}  // namespace
+
+int main(int, char** arguments) {
+  turnkey::diagnostics::name(accounts, "accounts");
+  turnkey::diagnostics::name(table, "table");
+  const std::map<std::string, std::function<void()>> cases{
+      {"self",
+       [] {
+         all.go({.name = "clerk"}, [] { lock_both(accounts, accounts); });
+         sleep_for(200ms);
+       }},
+      {"self, a thread",
+       [] {
+         std::thread([] { lock_both(accounts, accounts); }).detach();
+         sleep_for(200ms);
+       }},
+      {"upgrade",
+       [] {
+         all.go({.name = "clerk"}, [] {
+           const std::shared_lock look(table);
+           const std::scoped_lock change(table);
+         });
+         sleep_for(200ms);
+       }},
+      {"write, then read",
+       [] {
+         all.go({.name = "clerk"}, [] {
+           const std::scoped_lock change(table);
+           const std::shared_lock look(table);
+         });
+         sleep_for(200ms);
+       }},
+      {"two",
+       [] {
+         all.go({.name = "transfer"}, [] { lock_both(accounts, audit_log); });
+         all.go({.name = "audit"}, [] { lock_both(audit_log, accounts); });
+         sleep_for(200ms);
+       }},
+      {"a goroutine and a thread",
+       [] { in_goroutine_and_thread([] { lock_both(accounts, audit_log); }, [] { lock_both(audit_log, accounts); }); }},
+      {"a hundred", [] { around(100); }},
+      {"read again", read_again},
+      {"reader and mutex", reader_and_mutex},
+      {"with a limit", with_a_limit},
+      {"with a stop", with_a_stop},
+      {"given back by another", given_back_by_another},
+      {"in order", in_order},
+      {"nobody else",
+       [] {
+         all.go({.name = "clerk"}, [] { lock_both(accounts, accounts); });
+         all.wait();
+       }},
+  };
+  cases.at(arguments[1])();
+  go_on();
+  std::_Exit(0);
+}
