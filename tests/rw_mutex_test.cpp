@@ -522,6 +522,33 @@ TEST(RwMutex, IsFreeAfterAnExceptionAndAnEarlyReturn) {
   });
 }
 
+// A writer that was overtaken reserves the lock, sleeps again, and gives up while a reader waits: the reservation goes with
+// it, or the lock would be nobody's for ever.
+TEST(RwMutex, IsFreeAfterAWriterThatHadReservedItHasGivenUp) {
+  for (int round = 0; round < 5; ++round) {
+    turnkey::rw_mutex mu;
+    mu.lock();
+    std::thread writer([&] {
+      if (mu.try_lock_for(30ms)) mu.unlock();
+    });
+    std::this_thread::sleep_for(5ms);
+    for (int i = 0; i < 3; ++i) {  // wakes it, and overtakes it
+      mu.unlock();
+      mu.lock();
+      std::this_thread::sleep_for(1ms);
+    }
+    std::thread reader([&] {
+      mu.lock_shared();
+      mu.unlock_shared();
+    });
+    writer.join();
+    mu.unlock();
+    reader.join();
+    ASSERT_TRUE(mu.try_lock()) << "in round " << round;
+    mu.unlock();
+  }
+}
+
 TEST(RwMutex, WorksWithTheStandardGuards) {
   support::run_everywhere([](const stage& where) {
     turnkey::rw_mutex left;

@@ -2,9 +2,15 @@
 // are all called in diagnostics.cpp, which every program links (see parking/hooks.cpp).
 #pragma once
 
+#include <cstdint>
+
 namespace turnkey::diagnostics {
 
 void watch_for_all_asleep() noexcept;
 void watch_for_lock_cycles() noexcept;
+void watch_locks() noexcept;
+
+// Whether that OS thread is one that only watches: it can wake nobody.
+bool is_watching_thread(std::int32_t thread) noexcept;
 
 }  // namespace turnkey::diagnostics

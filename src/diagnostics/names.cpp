@@ -94,16 +94,18 @@ void name_object(const void* object, std::string_view text) {
   lock.unlock();
 }
 
-void write_object_name(platform::text& out, const void* object) noexcept {
+std::string_view name_of(const void* object) noexcept {
   // order: acquire -- pairs with with_room() and put().
   const table* const known = names.load(std::memory_order_acquire);
-  if (known != nullptr && object != nullptr) {
-    const slot* const s = known->find(object);
-    const char* const text = s != nullptr && s->object.load(std::memory_order_acquire) == object
-                                 ? s->name.load(std::memory_order_acquire)
-                                 : nullptr;
-    if (text != nullptr && *text != '\0') out << '"' << text << "\" ";
-  }
+  if (known == nullptr || object == nullptr) return {};
+  const slot* const s = known->find(object);
+  if (s == nullptr || s->object.load(std::memory_order_acquire) != object) return {};
+  const char* const text = s->name.load(std::memory_order_acquire);
+  return text != nullptr ? text : std::string_view();
+}
+
+void write_object_name(platform::text& out, const void* object) noexcept {
+  if (const std::string_view name = name_of(object); !name.empty()) out << '"' << name << "\" ";
   out << object;
 }
 

@@ -15,6 +15,9 @@ namespace turnkey::parking {
 
 class waiter;
 
+// Somebody wants to know of every lock and unlock; see lock_watcher. Set before main.
+extern std::atomic<bool> are_locks_watched;
+
 class control {
  public:
   control(const control&) = delete;
@@ -41,6 +44,8 @@ class control {
   // Names this control in 31 bits, for the owner word of locks: never 0; another control may get it only after the
   // record was reused 512 times.
   [[nodiscard]] std::uint32_t token() const noexcept { return token_; }
+  // What current_token is while it runs: 0 if its locks are watched, so that locking takes the way that tells the watcher.
+  [[nodiscard]] std::uint32_t quick_token() const noexcept { return quick_token_; }
   // What it waits for, or null. For reports: may be out of date at once.
   [[nodiscard]] waiter* waiting() const noexcept { return waiting_.load(std::memory_order_acquire); }
 
@@ -92,7 +97,9 @@ class control {
     return false;
   }
   [[nodiscard]] bool has_reads() const noexcept { return read_count_.load(std::memory_order_relaxed) != 0; }
+  // Diagnostics' own: where it is listed while it waits for a lock, and where it is noted which locks it holds.
   [[nodiscard]] std::uint32_t& place() noexcept { return place_; }
+  [[nodiscard]] std::uint32_t& holdings() noexcept { return holdings_; }
 
  protected:
   constexpr control() noexcept = default;
@@ -100,6 +107,7 @@ class control {
   // The record is another control's now.
   void set_token(std::uint32_t token) noexcept {
     token_ = token;
+    quick_token_ = are_locks_watched.load(std::memory_order_relaxed) ? 0 : token;
     read_count_.store(0, std::memory_order_relaxed);
   }
 
@@ -114,11 +122,13 @@ class control {
   std::atomic<waiter*> waiting_{nullptr};
   std::atomic<std::uintptr_t> wanted_{0};  // a lock_core's address, and in the low bits the reason
   std::atomic<std::uint32_t> read_count_{0};
-  std::uint32_t place_ = 0;  // diagnostics' own: where it is listed while it waits
+  std::uint32_t place_ = 0;
+  std::uint32_t quick_token_ = 0;
+  std::uint32_t holdings_ = 0;
   std::array<std::atomic<const void*>, most_reads> reads_{};
 };
 
-// The control that runs on this OS thread, and its token: null and 0 until a thread of control first needs them. Set by
+// The control that runs on this OS thread, and its quick token: null and 0 until a thread of control first needs them. Set by
 // the scheduler at every switch. A function may read them only before anything in it can park.
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit control* current_control;
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit std::uint32_t current_token;

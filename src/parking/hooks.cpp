@@ -1,5 +1,7 @@
 #include "parking/hooks.hpp"
 
+#include "platform/rseq.hpp"
+
 // In a static library an object file that nobody refers to is left out, with the hooks it would set. This reference makes
 // diagnostics, and with it the runtime, part of every program that can wait. It is the one place where linking goes the
 // other way than including.
@@ -11,6 +13,16 @@ constinit std::atomic<void (*)() noexcept> on_long_wait{nullptr};
 constinit std::atomic<bool (*)() noexcept> on_all_asleep{nullptr};
 constinit std::atomic<const lock_wait_observer*> lock_waits{nullptr};
 constinit std::atomic<void (*)(const void*) noexcept> on_foreign_unlock{nullptr};
+constinit std::atomic<const lock_watcher*> the_lock_watcher{nullptr};
+constinit std::atomic<bool> are_locks_watched{false};
+
+// An unlock without read-modify-write passes no watcher by, and a lock by one that has a token none.
+void watch_locks(const lock_watcher& watcher) noexcept {
+  platform::forgo_rseq();
+  are_locks_watched.store(true, std::memory_order_relaxed);
+  current_token = 0;
+  the_lock_watcher.store(&watcher, std::memory_order_release);
+}
 
 [[gnu::used]] const bool* const diagnostics = &turnkey_diagnostics_are_linked;
 

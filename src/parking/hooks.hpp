@@ -52,6 +52,21 @@ class lock_wait_scope {
   control* who_;
 };
 
+// Is told of every lock and unlock of a mutex or an rw_mutex, if there is one; `how` is the reason for a wait in that call.
+struct lock_watcher {
+  // Is about to lock, and may wait for it. `is_new`: nobody has locked that lock before.
+  void (*wants)(control& who, const void* lock, reason how, bool is_new) noexcept;
+  void (*locked)(control& who, const void* lock, reason how) noexcept;
+  void (*unlocks)(control& who, const void* lock, reason how) noexcept;
+};
+// From now on, for good. Before main: locks must not be in use.
+void watch_locks(const lock_watcher& watcher) noexcept;
+extern std::atomic<const lock_watcher*> the_lock_watcher;
+inline const lock_watcher* lock_watch() noexcept {
+  // order: acquire -- pairs with watch_locks(): what the watcher has made ready.
+  return the_lock_watcher.load(std::memory_order_acquire);
+}
+
 // Called by the monitor when no goroutine runs or can be woken by a timer. If the rest of the process is asleep as well,
 // that ends the program. True: it might be later; ask again.
 extern std::atomic<bool (*)() noexcept> on_all_asleep;

@@ -117,7 +117,7 @@ thread_control& thread_control::of_this_thread() noexcept {
     thread_control* const record = registry.take();
     if (record == nullptr) platform::fatal("out of memory: no record for a thread");
     current_control = record;
-    current_token = record->token();
+    current_token = record->quick_token();
   }
   return static_cast<thread_control&>(*current_control);
 }

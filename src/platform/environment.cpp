@@ -38,6 +38,28 @@ std::int64_t environment_integer(const char* variable, std::int64_t least, std::
   return otherwise;
 }
 
+std::int64_t environment_duration(const char* variable, std::int64_t otherwise) noexcept {
+  const std::string_view value = value_of(variable);
+  if (value.empty()) return otherwise;
+  constexpr struct {
+    std::string_view name;
+    double nanoseconds;
+  } units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 6e10}};
+  double number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  for (const auto& unit : units) {
+    if (error != std::errc() || std::string_view(end, value.data() + value.size()) != unit.name) continue;
+    const double time = number * unit.nanoseconds;
+    if (time >= 1 && time < 9e18) return static_cast<std::int64_t>(time);
+  }
+
+  char buffer[longest_line];
+  text line(buffer, sizeof buffer);
+  begin_complaint(line, variable, value) << "a time above 0, such as 10ms, 1.5s or 2m";
+  warn(line.view());
+  return otherwise;
+}
+
 int environment_choice(const char* variable, std::initializer_list<std::string_view> choices, int otherwise) noexcept {
   const std::string_view value = value_of(variable);
   if (value.empty()) return otherwise;

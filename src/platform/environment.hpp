@@ -11,6 +11,8 @@ namespace turnkey::platform {
 // The variable as an integer in [least, most]; `otherwise` if it is not set or not one.
 std::int64_t environment_integer(const char* variable, std::int64_t least, std::int64_t most,
                                  std::int64_t otherwise) noexcept;
+// The variable as a time in nanoseconds, above 0: a number and ns, us, ms, s or m, such as 10ms or 1.5s.
+std::int64_t environment_duration(const char* variable, std::int64_t otherwise) noexcept;
 // The index of the variable's value in `choices`; `otherwise` if it is not set or not among them.
 int environment_choice(const char* variable, std::initializer_list<std::string_view> choices, int otherwise) noexcept;
 

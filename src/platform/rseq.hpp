@@ -9,8 +9,9 @@
 namespace turnkey::platform {
 
 // True once they can be used (Linux >= 5.10, glibc >= 2.35, x86-64, not under valgrind, TURNKEY_RSEQ is not "off").
-// Goes from false to true at most once, before main.
+// Set before main, and cleared by forgo_rseq(): whoever has begun a sequence then is still fenced.
 extern std::atomic<bool> has_rseq;
+void forgo_rseq() noexcept;
 
 // If word == expected, stores `desired`, with release order, by a plain store as its last step, and returns true.
 // False if the word differs or the thread was interrupted. Only if has_rseq.
@@ -22,7 +23,7 @@ bool restartable_store_pair(std::atomic<std::uint32_t>& word, std::uint32_t expe
                             std::uint32_t behind) noexcept;
 
 // After this returns, every restartable_store that had compared before it began has either stored or will return
-// false. Does nothing if !has_rseq. 10 to 20 us.
+// false. Does nothing where there have never been any. 10 to 20 us.
 void fence_restartable() noexcept;
 
 // --- implementation ------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ inline goroutine* worker::pick_quickly() noexcept {
 inline void worker::start_running(goroutine* g) noexcept {
   running_.store(g, std::memory_order_relaxed);
   parking::current_control = g;
-  parking::current_token = g->token();
+  parking::current_token = g->quick_token();
 }
 
 // Switches from the running stack, whose pointer goes to *saved, to `next`, or to this worker's own stack if it is null.

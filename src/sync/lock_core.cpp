@@ -432,7 +432,8 @@ void lock_protocol::settle(lock_core& lock, std::uint32_t give_up) noexcept {
     const std::uint32_t flags = queue_flags(lock, may_have_readers);
     std::uint32_t next = (word & ~(latched | queued | readers_queued | blocking | give_up)) | flags;
     if ((next & awake) != 0) next |= blocking;
-    if ((next & (awake | queued)) == 0) next &= ~reserved;
+    // For a writer only: were it left with readers in the queue, it would be there when they have gone.
+    if ((next & blocking) == 0) next &= ~reserved;
     if ((next & readers_queued) != 0 && (next & (held | blocking)) == 0) {
       // Readers only, and nothing to wait for. They take the lock first, under the latch; then the queue follows.
       // order: acquire -- they take it in the place of the waiting call, which pairs with the releases of unlock.

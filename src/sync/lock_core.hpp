@@ -9,7 +9,7 @@
 //   latched         somebody has the queue; see parking/latch.hpp
 //   awake           a waiting writer is awake - polling, or woken and on its way - and will try for the lock. That one owns
 //                   the bit: only it may clear it, by taking the lock, going back to sleep, or giving up (settle).
-//   reserved        only the owner of `awake` may take the lock: no more overtaking
+//   reserved        only the owner of `awake` may take the lock: no more overtaking. Only while blocking is set
 //   blocking        a writer waits: new readers queue up. Set while a writer is queued or awake
 //   arming, armed   see below
 //
@@ -96,6 +96,12 @@ class lock_protocol {
   }
   static void note_release(lock_core& lock) noexcept {
     lock.owner_.store(released_owner(lock), std::memory_order_relaxed);
+  }
+  // Whether nobody has locked it so far. Says so once: from then on it has been used.
+  static bool is_new(lock_core& lock) noexcept {
+    std::uint32_t nobody = 0;
+    return lock.owner_.load(std::memory_order_relaxed) == 0 &&
+           lock.owner_.compare_exchange_strong(nobody, parking::not_in_tokens, std::memory_order_relaxed);
   }
   // Who locked it last.
   static std::uint32_t last_owner(const lock_core& lock) noexcept {

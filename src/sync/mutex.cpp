@@ -2,11 +2,17 @@
 #include <turnkey/mutex.hpp>
 
 #include "parking/control.hpp"
+#include "parking/hooks.hpp"
 #include "platform/rseq.hpp"
 #include "platform/sanitizer.hpp"
 #include "sync/lock_core.hpp"
 
 namespace turnkey {
+
+using parking::control;
+using parking::lock_watch;
+using parking::lock_watcher;
+using parking::reason;
 
 namespace {
 constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: unlock of unlocked mutex"};
@@ -17,7 +23,11 @@ constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: 
 
 [[gnu::noinline]] void mutex::lock() noexcept {
   std::uint32_t free = 0;
-  const std::uint32_t token = parking::token_of_current();
+  const std::uint32_t token = parking::current_token;
+  if (token == 0) [[unlikely]] {
+    lock_within(wait_limit());
+    return;
+  }
   // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
   if (lock_protocol::state(core_).compare_exchange_strong(free, lock_protocol::held, std::memory_order_acquire,
                                                           std::memory_order_relaxed)) [[likely]] {
@@ -38,6 +48,8 @@ constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: 
       return;
     lock_protocol::note_release(core_);
   } else {
+    if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
+      watch->unlocks(control::current(), this, reason::mutex_lock);
     lock_protocol::note_release(core_);
     std::uint32_t held = lock_protocol::held;
     // order: release -- pairs with the acquires of lock.
@@ -48,14 +60,23 @@ constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: 
 
 [[gnu::noinline]] bool mutex::try_lock() noexcept {
   const bool has_it = lock_protocol::try_lock(core_);
-  if (has_it) platform::tsan_acquire(this);
-  return has_it;
+  if (!has_it) return false;
+  platform::tsan_acquire(this);
+  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
+    watch->locked(control::current(), this, reason::mutex_lock);
+  return true;
 }
 
 bool mutex::lock_within(const wait_limit& limit) noexcept {
+  const lock_watcher* const watch = lock_watch();
+  if (watch != nullptr && limit.is_unlimited()) [[unlikely]]
+    watch->wants(control::current(), this, reason::mutex_lock, lock_protocol::is_new(core_));
   const bool has_it = lock_protocol::try_lock(core_) || lock_protocol::lock_slow(core_, mutex_kind, limit, this);
-  if (has_it) platform::tsan_acquire(this);
-  return has_it;
+  if (!has_it) return false;
+  platform::tsan_acquire(this);
+  if (watch != nullptr) [[unlikely]]
+    watch->locked(control::current(), this, reason::mutex_lock);
+  return true;
 }
 
 }  // namespace turnkey

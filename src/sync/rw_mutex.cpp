@@ -12,6 +12,9 @@
 namespace turnkey {
 
 using parking::control;
+using parking::lock_watch;
+using parking::lock_watcher;
+using parking::reason;
 
 namespace {
 
@@ -29,6 +32,8 @@ control& caller() noexcept {
 void acquired_for_reading(rw_mutex* mu, control& me) noexcept {
   me.note_read(mu);
   platform::tsan_acquire(mu);
+  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
+    watch->locked(me, mu, reason::rw_mutex_lock_shared);
 }
 
 void acquired_for_writing(rw_mutex* mu) noexcept {
@@ -41,7 +46,11 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 [[gnu::noinline]] void rw_mutex::lock() noexcept {
   static_assert(idle == lock_protocol::armed);
   std::uint32_t free = idle;
-  const std::uint32_t token = parking::token_of_current();
+  const std::uint32_t token = parking::current_token;
+  if (token == 0) [[unlikely]] {
+    lock_within(wait_limit());
+    return;
+  }
   // order: acquire -- pairs with the releases of unlock and unlock_shared: what the holders did is seen.
   if (lock_protocol::state(core_).compare_exchange_strong(free, idle | lock_protocol::held, std::memory_order_acquire,
                                                           std::memory_order_relaxed)) [[likely]] {
@@ -54,6 +63,8 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 
 [[gnu::noinline]] void rw_mutex::unlock() noexcept {
   platform::tsan_release(this);
+  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
+    watch->unlocks(control::current(), this, reason::rw_mutex_lock);
   lock_protocol::note_release(core_);
   std::uint32_t held = idle | lock_protocol::held;
   // order: release -- pairs with the acquires of lock and lock_shared.
@@ -65,25 +76,39 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 
 [[gnu::noinline]] bool rw_mutex::try_lock() noexcept {
   const bool has_it = lock_protocol::try_lock(core_);
-  if (has_it) acquired_for_writing(this);
-  return has_it;
+  if (!has_it) return false;
+  acquired_for_writing(this);
+  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
+    watch->locked(control::current(), this, reason::rw_mutex_lock);
+  return true;
 }
 
 bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
+  const lock_watcher* const watch = lock_watch();
+  if (watch != nullptr && limit.is_unlimited()) [[unlikely]]
+    watch->wants(control::current(), this, reason::rw_mutex_lock, lock_protocol::is_new(core_));
   const bool has_it = lock_protocol::try_lock(core_) || lock_protocol::lock_slow(core_, rw_mutex_kind, limit, this);
-  if (has_it) acquired_for_writing(this);
-  return has_it;
+  if (!has_it) return false;
+  acquired_for_writing(this);
+  if (watch != nullptr) [[unlikely]]
+    watch->locked(control::current(), this, reason::rw_mutex_lock);
+  return true;
 }
 
 [[gnu::noinline]] void rw_mutex::lock_shared() noexcept {
   control& me = caller();
+  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
+    watch->wants(me, this, reason::rw_mutex_lock_shared, lock_protocol::is_new(core_));
   if (!lock_protocol::try_lock_shared(core_)) lock_protocol::lock_shared_slow(core_, wait_limit(), this);
   acquired_for_reading(this, me);
 }
 
 [[gnu::noinline]] void rw_mutex::unlock_shared() noexcept {
   platform::tsan_release(readers_of(this));
-  if (!caller().forget_read(this)) [[unlikely]] {
+  control& me = caller();
+  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
+    watch->unlocks(me, this, reason::rw_mutex_lock_shared);
+  if (!me.forget_read(this)) [[unlikely]] {
     if (auto* const hook = parking::on_foreign_unlock.load(std::memory_order_acquire)) hook(this);
   }
   lock_protocol::unlock_shared(core_);
