@@ -17,6 +17,7 @@
 #include "platform/clock.hpp"
 #include "platform/report.hpp"
 #include "platform/sanitizer.hpp"
+#include "platform/source_line.hpp"
 #include "platform/stack_memory.hpp"
 #include "platform/switch.hpp"
 #include "platform/symbol.hpp"
@@ -94,6 +95,33 @@ bool is_internal(std::string_view name) noexcept {
   return false;
 }
 
+void print_function(text& to, const char* name) noexcept {
+  to << "    ";
+  if (name != nullptr) {
+    demangle(to, name);
+  } else {
+    to << "??";
+  }
+  to << "    ";
+}
+
+// A line for the function, and one before it for each that was inlined into it.
+void print_frame(text& to, const symbol& function, const source_lines& lines) noexcept {
+  for (int i = 0; i < lines.count; ++i) {
+    const source_line& place = lines.at[i];
+    const bool is_last = i + 1 == lines.count;
+    // What is the library's is left out if something of the user's was inlined there.
+    if (is_last && i != 0 && is_library_function(function.name)) return;
+    if (place.file == nullptr) continue;
+    print_function(to, is_last ? function.name : place.function);
+    to << place.file << ':' << place.line << '\n';
+    if (is_last) return;
+  }
+  print_function(to, function.name);
+  if (function.module != nullptr) to << function.module << '+';
+  to << reinterpret_cast<const void*>(function.offset) << '\n';
+}
+
 void print(text& to, const trace& found) noexcept {
   bool is_leading = true;
   for (int i = 0; i < found.count; ++i) {
@@ -102,15 +130,7 @@ void print(text& to, const trace& found) noexcept {
     is_leading = is_leading && is_internal(name);
     if (is_leading) continue;
     if (name == "turnkey_start" || name == "_ZN7turnkey7runtime6worker14goroutine_mainEPv") return;
-    to << "    ";
-    if (function.name != nullptr) {
-      demangle(to, function.name);
-    } else {
-      to << "??";
-    }
-    to << "    ";
-    if (function.module != nullptr) to << function.module << '+';
-    to << reinterpret_cast<const void*>(function.offset) << '\n';
+    print_frame(to, function, find_source_lines(found.frames[i]));
     if (name == "main") return;  // what is below is the same for every program
   }
   if (!found.is_complete) to << "    ...\n";
