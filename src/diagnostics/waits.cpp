@@ -3,8 +3,12 @@
 #include <turnkey/mutex.hpp>
 #include <turnkey/rw_mutex.hpp>
 
+#include <cstddef>
+#include <new>
+
 #include "channel/channel_core.hpp"
 #include "parking/thread_control.hpp"
+#include "platform/safe_read.hpp"
 #include "runtime/goroutine.hpp"
 #include "runtime/goroutine_pool.hpp"
 #include "sync/lock_core.hpp"
@@ -43,38 +47,40 @@ void write_holder(platform::text& out, const lock_core& lock) noexcept {
   }
 }
 
+// What a wait is for may be gone once the wait has ended. So it is copied, and the copy counts if the wait still lasts.
+template <class Object>
+class object_copy {
+ public:
+  explicit object_copy(const wait_state& wait) noexcept {
+    if (!platform::read_safely(bytes_, wait.object, sizeof bytes_)) return;
+    const wait_state after = read_wait(*wait.who);
+    is_good_ = after.is_parked && after.at == wait.at && after.object == wait.object;
+  }
+  explicit operator bool() const noexcept { return is_good_; }
+  const Object& operator*() const noexcept { return *std::launder(reinterpret_cast<const Object*>(bytes_)); }
+
+ private:
+  alignas(Object) std::byte bytes_[sizeof(Object)];
+  bool is_good_ = false;
+};
+
 // The word is read without the latch: it says what was so at one moment.
-void write_channel(platform::text& out, const channel_core& channel) noexcept {
-  const std::uint64_t word = channel_protocol::load(channel);
-  out << ": waits on channel " << static_cast<const void*>(&channel) << ", "
-      << std::uint64_t{channel_protocol::size_of(word)} << " of "
-      << std::uint64_t{channel_protocol::real_capacity(channel)};
+void write_channel(platform::text& out, const wait_state& wait) noexcept {
+  const object_copy<channel_core> channel(wait);
+  if (channel && channel_protocol::is_timer(*channel)) {
+    out << ": waits on a timer's channel " << wait.object;
+    return;
+  }
+  out << ": waits on channel " << wait.object;
+  if (!channel) return;
+  out << ", " << std::uint64_t{channel_protocol::size_of(channel_protocol::load(*channel))} << " of "
+      << std::uint64_t{channel_protocol::real_capacity(*channel)};
 }
 
-void write_object(platform::text& out, const wait_state& wait) noexcept {
-  switch (wait.why) {
-    case reason::mutex_lock:
-      out << ": waits for mutex " << wait.object;
-      // The protocol's part is a lock's first and only member.
-      write_holder(out, *static_cast<const lock_core*>(wait.object));
-      break;
-    case reason::rw_mutex_lock:
-    case reason::rw_mutex_lock_shared:
-      out << ": waits for rw_mutex " << wait.object;
-      write_holder(out, *static_cast<const lock_core*>(wait.object));
-      break;
-    case reason::wait_group_wait: out << ": waits for wait_group " << wait.object; break;
-    case reason::once_call: out << ": waits for once " << wait.object; break;
-    case reason::condition_wait: out << ": waits for condition_variable " << wait.object; break;
-    case reason::semaphore_acquire: out << ": waits for semaphore " << wait.object; break;
-    case reason::chan_send:
-    case reason::chan_receive: write_channel(out, *static_cast<const channel_core*>(wait.object)); break;
-    case reason::chan_send_nil:
-    case reason::chan_receive_nil:
-    case reason::select:
-    case reason::select_no_cases:
-    case reason::sleep: break;
-  }
+// The protocol's part is a lock's first and only member.
+void write_lock(platform::text& out, const wait_state& wait) noexcept {
+  out << wait.object;
+  if (const object_copy<lock_core> lock(wait); lock) write_holder(out, *lock);
 }
 
 }  // namespace
@@ -82,27 +88,59 @@ void write_object(platform::text& out, const wait_state& wait) noexcept {
 wait_state read_wait(const parking::control& who) noexcept {
   wait_state state;
   state.who = &who;
-  const parking::waiter* const w = who.waiting();
-  if (w == nullptr) return state;
-  state.why = w->why();
-  state.object = w->object();
-  state.since = w->since();
-  state.is_limited = w->is_limited();
-  state.is_parked = w->load_state() == parking::waiter::state::parked;
+  state.at = who.waiting();
+  // It is on somebody's stack, and that may go.
+  alignas(parking::waiter) std::byte bytes[sizeof(parking::waiter)];
+  if (state.at == nullptr || !platform::read_safely(bytes, state.at, sizeof bytes)) return state;
+  const parking::waiter& w = *std::launder(reinterpret_cast<const parking::waiter*>(bytes));
+  state.why = w.why();
+  state.object = w.object();
+  state.since = w.since();
+  state.is_limited = w.is_limited();
+  state.is_parked = w.load_state() == parking::waiter::state::parked && who.waiting() == state.at;
   return state;
 }
 
-void write_wait(platform::text& out, const wait_state& wait, std::int64_t now) noexcept {
-  wait.who->describe(out);
+void write_object(platform::text& out, const wait_state& wait) noexcept {
+  switch (wait.why) {
+    case reason::mutex_lock:
+      out << ": waits for mutex ";
+      write_lock(out, wait);
+      break;
+    case reason::rw_mutex_lock:
+    case reason::rw_mutex_lock_shared:
+      out << ": waits for rw_mutex ";
+      write_lock(out, wait);
+      break;
+    case reason::wait_group_wait: out << ": waits for wait_group " << wait.object; break;
+    case reason::once_call: out << ": waits for once " << wait.object; break;
+    case reason::condition_wait: out << ": waits for condition_variable " << wait.object; break;
+    case reason::semaphore_acquire: out << ": waits for semaphore " << wait.object; break;
+    case reason::chan_send:
+    case reason::chan_receive: write_channel(out, wait); break;
+    case reason::chan_send_nil:
+    case reason::chan_receive_nil:
+    case reason::select:
+    case reason::select_no_cases:
+    case reason::sleep: out << ':'; break;
+  }
+}
+
+void write_reason(platform::text& out, const wait_state& wait, std::int64_t least, std::int64_t most) noexcept {
   out << " [" << parking::to_string(wait.why);
-  if (now > wait.since) (out << ", ").duration(now - wait.since);
+  if (wait.since != 0 && most > 0) {
+    // Compared as they are written.
+    char shortest_buffer[32];
+    char longest_buffer[32];
+    platform::text shortest(shortest_buffer, sizeof shortest_buffer);
+    platform::text longest(longest_buffer, sizeof longest_buffer);
+    shortest.duration(least);
+    longest.duration(most);
+    out << ", ";
+    if (shortest.view() != longest.view()) out << shortest.view() << " to ";
+    out << longest.view();
+  }
   out << ']';
-  write_object(out, wait);
-  out << '\n';
-  if (wait.who->is_thread()) return;
-  const auto& g = static_cast<const runtime::goroutine&>(*wait.who);
-  if (g.saved_stack() == nullptr) return;
-  out.stack_of(g.saved_stack());
 }
 
 }  // namespace turnkey::diagnostics

@@ -333,6 +333,7 @@ void look_up(source_lines& found, std::uint64_t address) noexcept {
     }
     place.line = number_of(scope, attribute_call_line);
   }
+  if (path.count != 0) place.function = name_of(path.at[0]);
   found.at[found.count++] = place;
 }
 

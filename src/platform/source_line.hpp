@@ -9,7 +9,7 @@
 namespace turnkey::platform {
 
 struct source_line {
-  const char* function = nullptr;  // mangled, as a rule; null: the function that is there, see symbol.hpp
+  const char* function = nullptr;  // mangled, if it has such a name; null: not known
   const char* file = nullptr;      // as the debug information has it
   int line = 0;
 };

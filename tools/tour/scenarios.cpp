@@ -244,6 +244,15 @@ std::vector<scenario> all_scenarios() {
                 cannot_copy("by_capture.cpp", "a capture by value"),
                 cannot_copy("in_a_struct.cpp", "a struct that holds one")},
        .cannot_run = no_compiler},
+
+      {.id = "W12",
+       .title = "A goroutine that waits for ever while the rest goes on",
+       .shows = "No deadlock, so nobody complains; the dump says what it waits for, since when, and who started it.",
+       .source = "waits_for_ever.cpp",
+       .runs = {{.command = {"waits_for_ever"},
+                 .expected = {.out_like =
+                                  "^found\nno answer in time\n[^]*\"look_up\" \\[chan send, [0-9]+ ms\\]: waits on "
+                                  "channel [^\n]*, 0 of 0\n[^]*created by [^\n]*ask_with_patience"}}}},
   };
 }
 
