@@ -37,14 +37,21 @@ turnkey::chan<int> never = turnkey::make_chan<int>();
   asm volatile("" ::: "memory");
 }
 
-void await_parked(std::size_t count) {
-  while (turnkey::num_goroutines() < count) std::this_thread::yield();
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+std::string dump() {
+  std::ostringstream text;
+  turnkey::diagnostics::dump(text);
+  return text.str();
 }
+
+// Until this is what a dump says.
+void await(const char* words) {
+  while (dump().find(words) == std::string::npos) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+}
+constexpr const char* reader_is_parked = "\"reader\" [chan receive";
 
 void parked() {
   turnkey::go({.name = "reader"}, receives);
-  await_parked(1);
+  await(reader_is_parked);
   say("ready");
   wait_for_parent();
   say("done");
@@ -52,12 +59,13 @@ void parked() {
 
 void waiting_main() {
   turnkey::go({.name = "reader"}, receives);
-  await_parked(1);
+  await(reader_is_parked);
   // A program of which something still runs: nothing says that this is for ever.
   std::thread([] {
+    await("[sync.Mutex.Lock");
+    say("ready");
     for (;;) ::pause();
   }).detach();
-  say("ready");
   turnkey::mutex mu;
   mu.lock();
   mu.lock();
@@ -88,9 +96,10 @@ void spinning() {
 
 void allocating() {
   turnkey::go({.name = "reader"}, receives);
-  for (int i = 0; i < 2; ++i) std::thread(allocates).detach();
   turnkey::go({.name = "allocator"}, allocates);
-  await_parked(2);
+  await(reader_is_parked);
+  await("\"allocator\" [running]");
+  std::thread(allocates).detach();
   say("ready");
   // Signals go to this thread first, if it does not block them.
   allocates();
@@ -99,7 +108,7 @@ void allocating() {
 // A thread holds the lock of malloc for ever, in all likelihood: it is stopped while it does nothing else.
 void stopped_in_malloc() {
   turnkey::go({.name = "reader"}, receives);
-  await_parked(1);
+  await(reader_is_parked);
   std::signal(SIGUSR1, [](int) {
     for (;;) ::pause();
   });
@@ -124,7 +133,7 @@ void ignored() {
 
 void after_fork() {
   turnkey::go({.name = "reader"}, receives);
-  await_parked(1);
+  await(reader_is_parked);
   say("ready");
   if (::fork() == 0) {
     std::raise(SIGQUIT);
@@ -138,7 +147,6 @@ void after_fork() {
 void many() {
   constexpr std::size_t count = 100'000;
   for (std::size_t i = 0; i < count; ++i) turnkey::go(receives);
-  await_parked(count);
   // Until all of them have come to wait.
   for (int tries = 0;; ++tries) {
     const auto start = std::chrono::steady_clock::now();
@@ -153,12 +161,15 @@ void many() {
 }
 
 void many_channels() {
-  constexpr std::size_t count = 10'000;
+  constexpr std::size_t count = 2'000;
   for (std::size_t i = 0; i < count; ++i) {
     turnkey::go([own = turnkey::make_chan<int>()] { static_cast<void>(own.recv()); });
   }
-  await_parked(count);
-  turnkey::diagnostics::dump(std::cout);
+  std::string text;
+  do {
+    text = dump();
+  } while (text.find("[chan receive") == std::string::npos || text.find("[runn") != std::string::npos);
+  std::cout << text;
 }
 
 }  // namespace
