@@ -96,7 +96,6 @@ wait_state read_wait(const parking::control& who) noexcept {
   state.why = w.why();
   state.object = w.object();
   state.since = w.since();
-  state.is_limited = w.is_limited();
   state.is_parked = w.load_state() == parking::waiter::state::parked && who.waiting() == state.at;
   return state;
 }

@@ -17,7 +17,6 @@ struct wait_state {
   const void* object = nullptr;
   std::int64_t since = 0;
   bool is_parked = false;
-  bool is_limited = false;
 };
 
 // What `who` waits for; is_parked is false if it does not. Only if `who` cannot run meanwhile is all of it true.
