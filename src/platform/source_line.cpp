@@ -15,6 +15,7 @@
 
 #include "platform/environment.hpp"
 #include "platform/report.hpp"
+#include "platform/sanitizer.hpp"
 #include "platform/stack_memory.hpp"
 
 namespace turnkey::platform {
@@ -147,7 +148,9 @@ bool report_modules() noexcept {
 
 bool begin_session() noexcept {
   enum { on, off };
-  if (environment_choice("TURNKEY_SOURCE_LINES", {"on", "off"}, on) == off || !dw.open()) return false;
+  if (environment_choice("TURNKEY_SOURCE_LINES", {"on", "off"}, on) == off || is_asan || !dw.open()) {
+    return false;  // LeakSanitizer faults at the end of some programs that have loaded libdw
+  }
   static constinit char* no_path = nullptr;
   static constinit dwfl_callbacks callbacks{};
   callbacks = {.find_elf = dw.dwfl_linux_proc_find_elf,

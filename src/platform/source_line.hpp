@@ -1,7 +1,7 @@
 // File and line of a code address, for reports. Uses libdw of elfutils if it is there at run time; nothing is linked to it.
 //
 // Reading debug information allocates and opens files. So there are no lines in a fault handler, when memory is short, while
-// without_source_lines lives, and with TURNKEY_SOURCE_LINES=off: a report then names module and offset only.
+// without_source_lines lives, under AddressSanitizer, and with TURNKEY_SOURCE_LINES=off: a report then names module and offset only.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@ using misuse::has_line;
 using misuse::outcome;
 using misuse::run;
 
-bool has_libdw() { return ::dlopen("libdw.so.1", RTLD_LAZY) != nullptr; }
+bool has_libdw() { return !misuse::is_asan && ::dlopen("libdw.so.1", RTLD_LAZY) != nullptr; }
 
 // What becomes of a program that gets a SIGQUIT when it says that it is ready.
 outcome quit(const std::string& way, const std::vector<std::string>& environment = {}) {
