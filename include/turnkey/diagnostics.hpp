@@ -4,6 +4,7 @@
 // not be caught. TURNKEY_FATAL=abort ends it with SIGABRT instead, which leaves a core.
 #pragma once
 
+#include <iosfwd>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -33,5 +34,13 @@ void name(const T& object, std::string_view name) {
     name_object(std::addressof(object), name);
   }
 }
+
+// Writes what everybody does: every goroutine with what it does or waits for and since when, who holds that, its stack, and
+// where it was started; then every OS thread that waits in the library. Those that do the same have one entry. For people:
+// the form may change. The program goes on meanwhile, so it is no single moment that is shown. To look at goroutines that
+// run and at threads it interrupts these with SIGURG: system calls in them may return EINTR. Not for signal handlers.
+// SIGQUIT writes the same to stderr and ends the program with status 2, if the program has no handler of its own by the first
+// go(). TURNKEY_DUMP=continue: and the program goes on. TURNKEY_DUMP=off: SIGQUIT is left alone. Go: goroutine profile.
+void dump(std::ostream& to);
 
 }  // namespace turnkey::diagnostics

@@ -39,9 +39,11 @@ struct goroutine_options {
 // The library's half of go(): room for a callable, then the start. Not for direct use.
 class goroutine_launch {
  public:
-  // Reserves a goroutine with room for `size` bytes. Throws std::bad_alloc, std::invalid_argument (options), or
+  // Reserves a goroutine with room for `size` bytes. `site`: for reports, the return address of the user's call. The
+  // templates that take theirs are not inlined, so that it lies in the user's function. Throws std::bad_alloc, std::invalid_argument (options), or
   // std::system_error if the scheduler cannot start its first thread.
-  goroutine_launch(const goroutine_options* options, std::size_t size, std::size_t align, void (*run)(void*));
+  goroutine_launch(const void* site, const goroutine_options* options, std::size_t size, std::size_t align,
+                   void (*run)(void*));
   ~goroutine_launch();  // gives the goroutine back if it was not started
   goroutine_launch(const goroutine_launch&) = delete;
   goroutine_launch& operator=(const goroutine_launch&) = delete;
@@ -58,12 +60,12 @@ class goroutine_launch {
   }
 
   template <class F, class... Args>
-  static void launch(const goroutine_options* options, F&& f, Args&&... args) {
+  static void launch(const void* site, const goroutine_options* options, F&& f, Args&&... args) {
     static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
                   "go(f, args...): f cannot be called with copies of these arguments; wrap references in std::ref");
     refuse_null(f);
     using call = std::tuple<std::decay_t<F>, std::decay_t<Args>...>;
-    goroutine_launch goroutine(options, sizeof(call), alignof(call), [](void* room) {
+    goroutine_launch goroutine(site, options, sizeof(call), alignof(call), [](void* room) {
       call& mine = *static_cast<call*>(room);
       std::apply([](auto&... part) { static_cast<void>(std::invoke(std::move(part)...)); }, mine);
       mine.~call();
@@ -84,14 +86,14 @@ class goroutine_launch {
 // Throws std::bad_alloc, std::system_error if not even one thread can be had, and what the copies throw; nothing was
 // started then. Cost: tens of nanoseconds; no stack until it first runs. Go: the go statement.
 template <class F, class... Args>
-requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>) void go(F&& f, Args&&... args) {
-  goroutine_launch::launch(nullptr, std::forward<F>(f), std::forward<Args>(args)...);
+requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>) [[gnu::noinline]] void go(F&& f, Args&&... args) {
+  goroutine_launch::launch(__builtin_return_address(0), nullptr, std::forward<F>(f), std::forward<Args>(args)...);
 }
 
 // The same with a name or a stack size. Throws std::invalid_argument for a stack above 1 GiB.
 template <class F, class... Args>
-void go(const goroutine_options& options, F&& f, Args&&... args) {
-  goroutine_launch::launch(&options, std::forward<F>(f), std::forward<Args>(args)...);
+[[gnu::noinline]] void go(const goroutine_options& options, F&& f, Args&&... args) {
+  goroutine_launch::launch(__builtin_return_address(0), &options, std::forward<F>(f), std::forward<Args>(args)...);
 }
 
 // How many goroutines may run at the same time. Default: the CPUs that this process may use, by affinity and by cgroup

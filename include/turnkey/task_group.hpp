@@ -51,19 +51,21 @@ class task_group {
   // Runs f(args...) in a goroutine; at the limit it waits first until another task has ended. Throws what
   // turnkey::go throws; the group is then as before. Go: Go.
   template <class F, class... Args>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>) void go(F&& f, Args&&... args) {
-    go(goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+  requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>)
+      [[gnu::noinline]] void go(F&& f, Args&&... args) {
+    if (slots_) slots_->acquire();
+    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
   }
   template <class F, class... Args>
-  void go(const goroutine_options& options, F&& f, Args&&... args) {
+  [[gnu::noinline]] void go(const goroutine_options& options, F&& f, Args&&... args) {
     if (slots_) slots_->acquire();
-    start(options, std::forward<F>(f), std::forward<Args>(args)...);
+    start(__builtin_return_address(0), options, std::forward<F>(f), std::forward<Args>(args)...);
   }
   // The same, but false, and f is not run, if the group is at its limit. Never blocks. Go: TryGo.
   template <class F, class... Args>
-  [[nodiscard]] bool try_go(F&& f, Args&&... args) {
+  [[nodiscard, gnu::noinline]] bool try_go(F&& f, Args&&... args) {
     if (slots_ && !slots_->try_acquire()) return false;
-    start(goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
     return true;
   }
 
@@ -88,14 +90,14 @@ class task_group {
 
  private:
   template <class F, class... Args>
-  void start(const goroutine_options& options, F&& f, Args&&... args) {
+  void start(const void* site, const goroutine_options& options, F&& f, Args&&... args) {
     static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
                   "go(f, args...): f cannot be called with copies of these arguments; wrap references in std::ref");
     goroutine_launch::refuse_null(f);
     try {
       using task = guarded_task<std::decay_t<F>, std::decay_t<Args>...>;
-      running_.go(options,
-                  task{this, typename task::call(std::in_place, std::forward<F>(f), std::forward<Args>(args)...)});
+      running_.start(site, options,
+                     task{this, typename task::call(std::in_place, std::forward<F>(f), std::forward<Args>(args)...)});
     } catch (...) {
       if (slots_) slots_->release();
       throw;

@@ -160,8 +160,9 @@ class delayed_call {
 // The library's half of run_after(): room for a callable, then the start. Not for direct use.
 class delayed_launch {
  public:
-  // Reserves a goroutine with room for `size` bytes; `destroy` is for a callable that does not come to run.
-  delayed_launch(std::size_t size, std::size_t align, void (*run)(void*), void (*destroy)(void*));
+  // Reserves a goroutine with room for `size` bytes; `site` as in goroutine_launch; `destroy` is for a callable that does not
+  // come to run.
+  delayed_launch(const void* site, std::size_t size, std::size_t align, void (*run)(void*), void (*destroy)(void*));
   ~delayed_launch();  // gives it back if it was not started
   delayed_launch(const delayed_launch&) = delete;
   delayed_launch& operator=(const delayed_launch&) = delete;
@@ -179,12 +180,12 @@ class delayed_launch {
 // While it is pending, nobody's waiting is taken for a deadlock. What was done before run_after is seen by f.
 // Throws what go() throws; nothing was started then. Cost: O(log n), no thread, no stack before it runs. Go: AfterFunc.
 template <class Rep, class Period, class F>
-delayed_call run_after(const std::chrono::duration<Rep, Period>& period, F&& f) {
+[[gnu::noinline]] delayed_call run_after(const std::chrono::duration<Rep, Period>& period, F&& f) {
   using callable = std::decay_t<F>;
   static_assert(std::is_invocable_v<callable>, "run_after(d, f): f must be callable without arguments");
   goroutine_launch::refuse_null(f);
   delayed_launch call(
-      sizeof(callable), alignof(callable),
+      __builtin_return_address(0), sizeof(callable), alignof(callable),
       [](void* room) {
         callable& mine = *static_cast<callable*>(room);
         static_cast<void>(std::invoke(std::move(mine)));

@@ -69,26 +69,36 @@ class wait_group {
   // nothing of them is left when wait() returns. An exception that leaves f ends the program. Go: WaitGroup.Go.
   // Throws what turnkey::go throws; the counter is then as before.
   template <class F, class... Args>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>) void go(F&& f, Args&&... args) {
-    go(goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+  requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>)
+      [[gnu::noinline]] void go(F&& f, Args&&... args) {
+    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
   }
   template <class F, class... Args>
-  void go(const goroutine_options& options, F&& f, Args&&... args) {
+  [[gnu::noinline]] void go(const goroutine_options& options, F&& f, Args&&... args) {
+    start(__builtin_return_address(0), options, std::forward<F>(f), std::forward<Args>(args)...);
+  }
+
+ private:
+  friend class task_group;
+
+  // What go() does; `site` as in goroutine_launch.
+  template <class F, class... Args>
+  void start(const void* site, const goroutine_options& options, F&& f, Args&&... args) {
     static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
                   "go(f, args...): f cannot be called with copies of these arguments; wrap references in std::ref");
     goroutine_launch::refuse_null(f);
     add(1);
     try {
       using task = counted<std::decay_t<F>, std::decay_t<Args>...>;
-      turnkey::go(options,
-                  task{this, typename task::call(std::in_place, std::forward<F>(f), std::forward<Args>(args)...)});
+      goroutine_launch::launch(
+          site, &options,
+          task{this, typename task::call(std::in_place, std::forward<F>(f), std::forward<Args>(args)...)});
     } catch (...) {
       done();
       throw;
     }
   }
 
- private:
   template <class... Parts>
   struct counted {
     using call = std::optional<std::tuple<Parts...>>;

@@ -60,12 +60,13 @@ bool delayed_call::stop() noexcept {
   return true;
 }
 
-delayed_launch::delayed_launch(std::size_t size, std::size_t align, void (*run)(void*), void (*destroy)(void*))
+delayed_launch::delayed_launch(const void* site, std::size_t size, std::size_t align, void (*run)(void*),
+                               void (*destroy)(void*))
     : entry_(nullptr) {
   using entry = delayed_call::entry;
   const std::size_t offset = std::max(align, sizeof(entry*));
   auto made = std::make_unique<entry>();
-  made->goroutine = launcher::make(nullptr, offset + size, std::max(align, alignof(entry*)), entry::begin);
+  made->goroutine = launcher::make(nullptr, offset + size, std::max(align, alignof(entry*)), entry::begin, site);
   made->offset = offset;
   made->run = run;
   made->destroy = destroy;

@@ -8,14 +8,13 @@
 // before it parks itself. Nobody can have run after that moment.
 #include <cstdint>
 
+#include "diagnostics/dump.hpp"
 #include "diagnostics/install.hpp"
 #include "diagnostics/waits.hpp"
 #include "parking/hooks.hpp"
 #include "parking/thread_control.hpp"
-#include "platform/clock.hpp"
 #include "platform/report.hpp"
 #include "platform/thread.hpp"
-#include "runtime/goroutine_pool.hpp"
 #include "runtime/monitor.hpp"
 #include "runtime/scheduler.hpp"
 
@@ -54,22 +53,8 @@ look look_at_threads() noexcept {
 [[noreturn]] void report_deadlock() noexcept {
   platform::text& out = platform::begin_fatal();
   out << "fatal error: all goroutines are asleep - deadlock!\n";
-  const std::int64_t now = platform::now();
-  for (thread_control* t = thread_control::all(); t != nullptr; t = t->next()) {
-    const wait_state wait = read_wait(*t);
-    if (t->thread() == 0 || !wait.is_parked) continue;
-    out << '\n';
-    write_wait(out, wait, now);
-  }
-  const std::uint32_t count = runtime::goroutine_pool::record_count();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    runtime::goroutine& g = runtime::goroutine_pool::record(i);
-    if (g.load_status() == runtime::goroutine::status::unused) continue;
-    const wait_state wait = read_wait(g);
-    if (!wait.is_parked) continue;
-    out << '\n';
-    write_wait(out, wait, now);
-  }
+  write_threads(out);
+  write_goroutines(out);
   platform::end_fatal(out);
 }
 

@@ -16,6 +16,7 @@ namespace {
 [[maybe_unused]] const bool is_installed = [] {
   watch_for_all_asleep();
   watch_for_lock_cycles();
+  offer_dump();
   return true;
 }();
 

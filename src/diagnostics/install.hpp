@@ -8,6 +8,7 @@ namespace turnkey::diagnostics {
 
 void watch_for_all_asleep() noexcept;
 void watch_for_lock_cycles() noexcept;
+void offer_dump() noexcept;
 void watch_locks() noexcept;
 
 // Whether that OS thread is one that only watches: it can wake nobody.

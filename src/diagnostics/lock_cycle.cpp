@@ -22,6 +22,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "diagnostics/dump.hpp"
 #include "diagnostics/install.hpp"
 #include "diagnostics/names.hpp"
 #include "diagnostics/waits.hpp"
@@ -207,7 +208,7 @@ void report(std::uint32_t count) noexcept {
   static constinit char buffer[std::size_t{256} << 10] = {};
   platform::text out(buffer, sizeof buffer);
   write_report(out, count);
-  platform::write_report((out << '\n').view());
+  platform::write_error((out << '\n').view());
 }
 
 // ---- The hooks ------------------------------------------------------------------------------------------------------

@@ -71,4 +71,7 @@ inline const lock_watcher* lock_watch() noexcept {
 // that ends the program. True: it might be later; ask again.
 extern std::atomic<bool (*)() noexcept> on_all_asleep;
 
+// Called by the monitor when a SIGQUIT asks for it: writes the state of all threads of control to stderr. Must not allocate.
+extern std::atomic<void (*)() noexcept> on_dump;
+
 }  // namespace turnkey::parking

@@ -32,8 +32,15 @@ constexpr std::string_view cut_mark = "\n... (cut here: the report is too long)\
 text& text::operator<<(std::string_view piece) noexcept {
   if (is_cut_) return *this;
   const tsan_ignore ignore;  // memcpy is watched, and buffers change hands in ways that TSan is not told of
+  while (drain_ != nullptr && piece.size() > capacity_ - size_) {
+    const std::size_t room = capacity_ - size_;
+    std::memcpy(buffer_ + size_, piece.data(), room);
+    size_ = capacity_;
+    piece.remove_prefix(room);
+    flush();
+  }
   // Room for the mark is kept, unless there is none at all.
-  const std::size_t reserve = capacity_ > 2 * cut_mark.size() ? cut_mark.size() : 0;
+  const std::size_t reserve = drain_ == nullptr && capacity_ > 2 * cut_mark.size() ? cut_mark.size() : 0;
   const std::size_t room = capacity_ - reserve - size_;
   is_cut_ = piece.size() > room;
   if (is_cut_) piece = piece.substr(0, room);
@@ -44,6 +51,12 @@ text& text::operator<<(std::string_view piece) noexcept {
     size_ += cut_mark.size();
   }
   return *this;
+}
+
+void text::flush() noexcept {
+  if (drain_ == nullptr) return;
+  drain_(drain_to_, view());
+  size_ = 0;
 }
 
 text& text::operator<<(const char* piece) noexcept {
@@ -91,9 +104,7 @@ text& text::duration(std::int64_t nanoseconds) noexcept {
 
 // --- standard error ------------------------------------------------------------------------------------------------
 
-namespace {
-
-void write_all(std::string_view content) noexcept {
+void write_error(std::string_view content) noexcept {
   const int error = errno;
   while (!content.empty()) {
     const ssize_t written = write(STDERR_FILENO, content.data(), content.size());
@@ -108,6 +119,8 @@ void write_all(std::string_view content) noexcept {
   }
   errno = error;
 }
+
+namespace {
 
 [[gnu::tls_model("initial-exec")]] constinit thread_local int fault_depth = 0;
 
@@ -124,13 +137,11 @@ void enter_fault_handler() noexcept { ++fault_depth; }
 void leave_fault_handler() noexcept { --fault_depth; }
 bool is_in_fault_handler() noexcept { return fault_depth != 0; }
 
-void write_report(std::string_view report) noexcept { write_all(report); }
-
 void warn(std::string_view message) noexcept {
   char buffer[1024];
   text line(buffer, sizeof buffer);
   line << "turnkey: " << message << '\n';
-  write_all(line.view());
+  write_error(line.view());
 }
 
 // --- the fatal path ------------------------------------------------------------------------------------------------
@@ -151,7 +162,13 @@ alignas(text) constinit char report_storage[sizeof(text)] = {};
 
 text& the_report() noexcept { return *reinterpret_cast<text*>(report_storage); }
 
-[[noreturn]] void end_program() noexcept {
+[[noreturn]] void wait_for_the_end() noexcept {
+  for (;;) futex_wait(never, 0);
+}
+
+}  // namespace
+
+void end_program() noexcept {
   enum { abort_program, exit_program };
   if (environment_choice("TURNKEY_FATAL", {"abort", "exit"}, exit_program) == abort_program) {
     signal(SIGABRT, SIG_DFL);
@@ -161,12 +178,6 @@ text& the_report() noexcept { return *reinterpret_cast<text*>(report_storage); }
   syscall(SYS_exit_group, 2);
   __builtin_unreachable();
 }
-
-[[noreturn]] void wait_for_the_end() noexcept {
-  for (;;) futex_wait(never, 0);
-}
-
-}  // namespace
 
 constinit describe_function describe_current = describe_thread;
 
@@ -180,8 +191,8 @@ text& begin_fatal() noexcept {
   if (!reporter.compare_exchange_strong(nobody, thread_id(), std::memory_order_acq_rel, std::memory_order_acquire)) {
     if (nobody != thread_id()) wait_for_the_end();
     // A fault in the report itself. What there is of it may still help.
-    write_all(the_report().view());
-    write_all("\n... (another fatal error while this was written)\n");
+    write_error(the_report().view());
+    write_error("\n... (another fatal error while this was written)\n");
     end_program();
   }
   flush_stdout();
@@ -195,7 +206,7 @@ void end_fatal(text& report) noexcept {
   if (const fatal_handler deliver = handler.load(std::memory_order_acquire); deliver != nullptr) {
     deliver(report.view());
   } else {
-    write_all(report.view());
+    write_error(report.view());
   }
   end_program();
 }

@@ -7,11 +7,17 @@
 
 namespace turnkey::platform {
 
-// A text that grows in a large static or mapped buffer; what does not fit is cut, with a line that says so.
-// Async-signal-safe, allocates nothing.
+struct stack_frames;  // platform/stack_trace.hpp
+
+// A text that grows in a large static or mapped buffer; what does not fit is cut, with a line that says so. One that has a
+// drain gives it what it holds whenever the buffer is full, and at flush(). Async-signal-safe, allocates nothing.
 class text {
  public:
+  using drain_function = void (*)(void* to, std::string_view piece) noexcept;
+
   constexpr text(char* buffer, std::size_t capacity) noexcept : buffer_(buffer), capacity_(capacity) {}
+  constexpr text(char* buffer, std::size_t capacity, drain_function drain, void* to) noexcept
+      : buffer_(buffer), capacity_(capacity), drain_(drain), drain_to_(to) {}
   text(const text&) = delete;
   text& operator=(const text&) = delete;
 
@@ -30,6 +36,12 @@ class text {
   // The stack of a goroutine that turnkey_switch() switched out and that nobody takes up meanwhile. Better than
   // stack_from(): it finds its way through code without frame pointers.
   text& stack_of(const void* saved) noexcept;
+  // A stack that was taken before.
+  text& stack_at(const stack_frames& frames) noexcept;
+  // The function at a return address, and the place of its call, as a line of a stack has them.
+  text& caller_at(const void* return_address) noexcept;
+
+  void flush() noexcept;
 
   [[nodiscard]] std::string_view view() const noexcept { return {buffer_, size_}; }
 
@@ -38,6 +50,8 @@ class text {
   std::size_t capacity_;
   std::size_t size_ = 0;
   bool is_cut_ = false;
+  drain_function drain_ = nullptr;
+  void* drain_to_ = nullptr;
 };
 
 // The fatal path. Begin once: the first caller in the process gets the text to write into, any other thread that comes
@@ -47,6 +61,9 @@ class text {
 text& begin_fatal() noexcept;
 [[noreturn]] void end_fatal(text& report) noexcept;
 
+// Ends the process as end_fatal() does.
+[[noreturn]] void end_program() noexcept;
+
 // The usual fatal error: "fatal error: <message>", then what describe_current (below) says of the caller, its stack.
 [[noreturn]] void fatal(std::string_view message) noexcept;
 
@@ -55,8 +72,8 @@ text& begin_fatal() noexcept;
 using describe_function = void (*)(text&) noexcept;
 extern describe_function describe_current;
 
-// A report that does not end the program, on stderr, whole.
-void write_report(std::string_view report) noexcept;
+// To stderr, all of it.
+void write_error(std::string_view content) noexcept;
 // One line on stderr, whole, for what does not end the program: "turnkey: <message>".
 void warn(std::string_view message) noexcept;
 

@@ -187,6 +187,8 @@ std::atomic<void (*)(const void*)> check_fault{nullptr};
 struct sigaction previous_segv;
 struct sigaction previous_bus;
 
+[[gnu::tls_model("initial-exec")]] constinit thread_local sigjmp_buf* fault_escape = nullptr;
+
 // Lets the default happen: the program ends by this signal, with a core if there is to be one.
 void fall_back_to_default(int signal, const siginfo_t* info) noexcept {
   struct sigaction standard {};
@@ -198,6 +200,7 @@ void fall_back_to_default(int signal, const siginfo_t* info) noexcept {
 }
 
 void handle_fault(int signal, siginfo_t* info, void* context) {
+  if (fault_escape != nullptr && info->si_code > 0) siglongjmp(*fault_escape, 1);
   const int error = errno;
   auto* const check = check_fault.load(std::memory_order_relaxed);
   // si_code > 0: the kernel says so; else somebody sent it and there is no address.
@@ -229,6 +232,8 @@ void take_over(int signal, struct sigaction* previous) noexcept {
 }
 
 }  // namespace
+
+void catch_fault(sigjmp_buf* escape) noexcept { fault_escape = escape; }
 
 void install_fault_handler(void (*check_overflow)(const void* address)) noexcept {
   // order: relaxed -- the handler reads it on whichever thread faults; installing it below orders it before.

@@ -1,6 +1,7 @@
 // Memory for goroutine stacks and for the library's own pools.
 #pragma once
 
+#include <csetjmp>
 #include <cstddef>
 
 namespace turnkey::platform {
@@ -28,5 +29,7 @@ void install_signal_stack() noexcept;
 // address is the guard of a stack of ours; it does not return if so (it ends the program). Other faults go to the
 // handler that was there before.
 void install_fault_handler(void (*check_overflow)(const void* address)) noexcept;
+// Where the calling thread goes on, by siglongjmp, if it faults while that handler is in force; null: nowhere.
+void catch_fault(sigjmp_buf* escape) noexcept;
 
 }  // namespace turnkey::platform

@@ -25,7 +25,8 @@ void launcher::require_scheduler(const char* complaint) {
   if (!scheduler::start()) throw std::system_error(EAGAIN, std::generic_category(), complaint);
 }
 
-goroutine* launcher::make(const goroutine_options* options, std::size_t size, std::size_t align, void (*run)(void*)) {
+goroutine* launcher::make(const goroutine_options* options, std::size_t size, std::size_t align, void (*run)(void*),
+                          const void* site) {
   constexpr std::size_t largest = std::size_t{1} << 30;
   if (options != nullptr && options->stack_size > largest) {
     throw std::invalid_argument("turnkey::go: stack_size " + std::to_string(options->stack_size) +
@@ -39,6 +40,8 @@ goroutine* launcher::make(const goroutine_options* options, std::size_t size, st
   g->has_started_ = false;
   g->stack_class_ = goroutine_pool::class_of(options != nullptr ? options->stack_size : 0);
   g->exceptions_ = {};
+  g->creation_site_ = site;
+  g->creator_ = here != nullptr && here->running() != nullptr ? here->running()->id() : 0;
   set_name(*g, options != nullptr ? options->name : std::string_view());
   const std::size_t used = g->name_length_ != 0 ? goroutine::name_size : 0;
   // Under ThreadSanitizer the callable is allocated: it then knows that the next one at that place is another.
@@ -97,9 +100,9 @@ using runtime::launcher;
 using runtime::scheduler;
 using runtime::worker;
 
-goroutine_launch::goroutine_launch(const goroutine_options* options, std::size_t size, std::size_t align,
-                                   void (*run)(void*)) {
-  runtime::goroutine* const g = launcher::make(options, size, align, run);
+goroutine_launch::goroutine_launch(const void* site, const goroutine_options* options, std::size_t size,
+                                   std::size_t align, void (*run)(void*)) {
+  runtime::goroutine* const g = launcher::make(options, size, align, run, site);
   goroutine_ = g;
   room_ = launcher::room(*g);
 }

@@ -49,6 +49,11 @@ class alignas(64) goroutine final : public parking::control {
   }
   // Where to go on, while parked; null if it has not started.
   [[nodiscard]] const void* saved_stack() const noexcept { return saved_; }
+  // Where its stack ends; null if it has none yet.
+  [[nodiscard]] const void* stack_top() const noexcept { return stack_; }
+  // The return address of the call that made it, and the goroutine that called; 0: an OS thread.
+  [[nodiscard]] const void* creation_site() const noexcept { return creation_site_; }
+  [[nodiscard]] std::uint64_t creator() const noexcept { return creator_; }
 
  private:
   friend class goroutine_pool;
@@ -75,9 +80,11 @@ class alignas(64) goroutine final : public parking::control {
   void (*run_)(void*) = nullptr;
   void* callable_ = nullptr;  // in room_, or allocated
   platform::exception_state exceptions_;
+  const void* creation_site_ = nullptr;
   alignas(16) std::array<std::byte, room_size> room_{};
+  std::uint64_t creator_ = 0;
 };
 
-static_assert(sizeof(goroutine) <= 256);
+static_assert(sizeof(goroutine) == 256);
 
 }  // namespace turnkey::runtime

@@ -13,9 +13,10 @@ class launcher {
  public:
   // Starts the scheduler, if it is not. Throws std::system_error(EAGAIN, complaint) if there is no thread to be had.
   static void require_scheduler(const char* complaint);
-  // A record with room for `size` bytes, which run(room) is to get. `options` may be null. Starts the scheduler. Throws
-  // what goroutine_launch's constructor does.
-  static goroutine* make(const goroutine_options* options, std::size_t size, std::size_t align, void (*run)(void*));
+  // A record with room for `size` bytes, which run(room) is to get. `options` may be null. `site`: the return address into
+  // the user's function that makes it, for reports. Starts the scheduler. Throws what goroutine_launch's constructor does.
+  static goroutine* make(const goroutine_options* options, std::size_t size, std::size_t align, void (*run)(void*),
+                         const void* site);
   static void* room(const goroutine& g) noexcept { return g.callable_; }
   // What the caller has done happens before what g does. Once the callable is in its room, by the one that put it there.
   static void release(goroutine& g) noexcept;

@@ -10,6 +10,7 @@
 #include "platform/raw_lock.hpp"
 #include "platform/thread.hpp"
 #include "platform/thread_state.hpp"
+#include "runtime/quit_signal.hpp"
 #include "runtime/scheduler.hpp"
 #include "runtime/timer_queue.hpp"
 
@@ -24,10 +25,10 @@ constinit platform::raw_lock start_lock;
 constinit std::atomic<bool> is_started{false};
 constinit std::atomic<std::int32_t> monitor_thread{0};
 constinit std::atomic<std::uint32_t> is_asleep{0};  // futex: 1 while it waits to be woken
+constinit std::atomic<std::uint32_t> attention{0};  // futex: 1: somebody wants something
 
 void sleep_until(std::int64_t when) noexcept {
-  static constinit std::atomic<std::uint32_t> never{0};
-  while (platform::futex_wait(never, 0, when)) {
+  while (attention.load(std::memory_order_relaxed) == 0 && platform::futex_wait(attention, 0, when)) {
   }
 }
 
@@ -54,6 +55,15 @@ void monitor::note_activity() noexcept {
 
 bool monitor::is_monitor_thread(std::int32_t thread) noexcept {
   return monitor_thread.load(std::memory_order_acquire) == thread;
+}
+
+bool monitor::call_for_attention() noexcept {
+  if (!is_started.load(std::memory_order_acquire)) return false;
+  // order: seq_cst -- pairs with run(), which sets is_asleep and then reads this.
+  attention.store(1, std::memory_order_seq_cst);
+  platform::futex_wake_one(attention);
+  note_activity();
+  return true;
 }
 
 // A worker that has run the same goroutine since the last look, 10 ms ago, while others queue: it may be blocked in code
@@ -91,6 +101,8 @@ void monitor::look_at_workers() noexcept {
 void monitor::run(void*) noexcept {
   monitor_thread.store(platform::thread_id(), std::memory_order_release);
   for (;;) {
+    // order: acquire -- pairs with call_for_attention().
+    if (attention.exchange(0, std::memory_order_acquire) != 0) quit_signal::serve();
     const std::uint64_t status = scheduler::status_.load(std::memory_order_seq_cst);
     if (scheduler::active_of(status) != 0 || scheduler::blocked_of(status) != 0 || !scheduler::is_all_asleep()) {
       if (scheduler::is_started()) look_at_workers();
@@ -106,9 +118,10 @@ void monitor::run(void*) noexcept {
       sleep_until(platform::now() + idle_period);
       continue;
     }
-    // order: seq_cst -- pairs with note_activity.
+    // order: seq_cst -- pairs with note_activity and call_for_attention.
     is_asleep.store(1, std::memory_order_seq_cst);
-    if (scheduler::is_all_asleep()) platform::futex_wait(is_asleep, 1);
+    if (attention.load(std::memory_order_seq_cst) == 0 && scheduler::is_all_asleep())
+      platform::futex_wait(is_asleep, 1);
     is_asleep.store(0, std::memory_order_relaxed);
     sleep_until(platform::now() + period);
   }

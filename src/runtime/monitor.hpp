@@ -13,6 +13,8 @@ class monitor {
   // Wakes it if it sleeps. One load otherwise.
   static void note_activity() noexcept;
   static bool is_monitor_thread(std::int32_t thread) noexcept;
+  // Has it call quit_signal::serve() soon, whatever it waits for. False if it does not run. Async-signal-safe.
+  static bool call_for_attention() noexcept;
 
  private:
   static void run(void*) noexcept;

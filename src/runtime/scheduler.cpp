@@ -11,6 +11,7 @@
 #include "platform/thread.hpp"
 #include "runtime/monitor.hpp"
 #include "runtime/panic.hpp"
+#include "runtime/quit_signal.hpp"
 #include "runtime/timer_queue.hpp"
 
 namespace turnkey::runtime {
@@ -54,6 +55,7 @@ bool scheduler::start() noexcept {
       panic::install();
       platform::at_process_exit(stop);
       monitor::wake();
+      quit_signal::install();
       is_started_.store(true, std::memory_order_release);
     }
   }
@@ -299,6 +301,15 @@ bool scheduler::is_worker_thread(std::int32_t thread) noexcept {
     if (w->has_thread_.load(std::memory_order_acquire) && w->thread_ == thread) return true;
   }
   return false;
+}
+
+std::int32_t scheduler::thread_of(const goroutine& g) noexcept {
+  const std::uint32_t count = worker_count_.load(std::memory_order_acquire);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const worker* const w = workers_[i].load(std::memory_order_acquire);
+    if (w->running() == &g) return w->thread();
+  }
+  return 0;
 }
 
 void scheduler::note_long_wait() noexcept {

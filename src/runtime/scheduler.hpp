@@ -71,6 +71,8 @@ class scheduler {
   static bool is_all_asleep() noexcept;
   // The OS threads that are workers.
   static bool is_worker_thread(std::int32_t thread) noexcept;
+  // The OS thread that runs g; 0: none does. For reports: may be out of date at once.
+  static std::int32_t thread_of(const goroutine& g) noexcept;
 
  private:
   friend class worker;

@@ -131,6 +131,12 @@ class child {
     }
   }
 
+  // What it has written so far, and waiting for more of that; false if it ended without.
+  [[nodiscard]] const outcome& so_far() const { return end_; }
+  bool wait_for_more() { return read_some(); }
+
+  void send_signal(int signal) { ::kill(end_.pid, signal); }
+
   // Waits until it has ended. Its stdin stays open as long.
   const outcome& wait() {
     if (is_waited_for_) return end_;

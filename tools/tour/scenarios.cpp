@@ -266,6 +266,15 @@ std::vector<scenario> all_scenarios() {
                               .err_like = "^deadlock: lock cycle\n([^\n]*(\"customer\" waits for rw_mutex \"prices\""
                                           "[^\n]*waiting writer[^\n]*\"owner\"|\"owner\" waits for rw_mutex "
                                           "\"prices\"[^\n]*held by[^\n]*\"customer\")[^\n]*\n){2}"}}}},
+
+      {.id = "W12",
+       .title = "A goroutine that waits for ever while the rest goes on",
+       .shows = "No deadlock, so nobody complains; the dump says what it waits for, since when, and who started it.",
+       .source = "waits_for_ever.cpp",
+       .runs = {{.command = {"waits_for_ever"},
+                 .expected = {.out_like =
+                                  "^found\nno answer in time\n[^]*\"look_up\" \\[chan send, [0-9]+ ms\\]: waits on "
+                                  "channel [^\n]*, 0 of 0\n[^]*created by [^\n]*ask_with_patience"}}}},
   };
 }
 

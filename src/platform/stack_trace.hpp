@@ -1,0 +1,37 @@
+// Stacks as addresses: taken now, compared, and named later by text::stack_at(). Nothing here allocates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace turnkey::platform {
+
+// Where control is, in the functions that were called and have not returned: innermost first. The address of a call, not
+// that after it.
+struct stack_frames {
+  static constexpr int most = 64;
+  std::uintptr_t at[most];
+  int count = 0;
+  bool is_complete = true;
+
+  bool add(std::uintptr_t address) noexcept {
+    is_complete = count < most;
+    if (is_complete) at[count++] = address;
+    return is_complete;
+  }
+};
+
+// The caller's.
+void take_own_frames(stack_frames& to) noexcept;
+
+// In a signal handler: those of what the signal has interrupted. Async-signal-safe.
+void take_interrupted_frames(stack_frames& to, const void* context) noexcept;
+
+// Those of a stack that turnkey_switch() has left at `saved`, which ends at `top` and whose memory is never unmapped. Others
+// may take the stack up meanwhile: it is copied, and what comes of the copy counts only if `is_still(argument)`, which is
+// asked several times, says that nobody has. False: somebody has. The library's own innermost frames are left out.
+using still_function = bool (*)(void* argument) noexcept;
+bool take_switched_frames(stack_frames& to, const void* saved, const void* top, still_function is_still,
+                          void* argument) noexcept;
+
+}  // namespace turnkey::platform
