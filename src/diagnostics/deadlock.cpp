@@ -8,6 +8,7 @@
 // before it parks itself. Nobody can have run after that moment.
 #include <cstdint>
 
+#include "diagnostics/mutex_profile.hpp"
 #include "diagnostics/waits.hpp"
 #include "parking/hooks.hpp"
 #include "parking/thread_control.hpp"
@@ -93,6 +94,8 @@ bool check() noexcept {
 }
 
 [[maybe_unused]] const bool is_hooked = (parking::on_all_asleep.store(check, std::memory_order_release), true);
+// Here, in the part of diagnostics that every program has.
+[[maybe_unused]] const bool is_profile_started = (start_mutex_profile_as_set(), true);
 
 }  // namespace
 

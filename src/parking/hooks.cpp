@@ -9,6 +9,7 @@ namespace turnkey::parking {
 
 constinit std::atomic<void (*)() noexcept> on_long_wait{nullptr};
 constinit std::atomic<bool (*)() noexcept> on_all_asleep{nullptr};
+constinit std::atomic<void (*)(std::int64_t) noexcept> on_contention{nullptr};
 
 [[gnu::used]] const bool* const diagnostics = &turnkey_diagnostics_are_linked;
 

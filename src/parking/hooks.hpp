@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 
 namespace turnkey::parking {
 
@@ -12,5 +13,9 @@ extern std::atomic<void (*)() noexcept> on_long_wait;
 // Called by the monitor when no goroutine runs or can be woken by a timer. If the rest of the process is asleep as well,
 // that ends the program. True: it might be later; ask again.
 extern std::atomic<bool (*)() noexcept> on_all_asleep;
+
+// Called by whoever has let waiters of a mutex or rw_mutex in, after its last access to that: for how many nanoseconds
+// they and those behind them have waited. See parking/contention.hpp.
+extern std::atomic<void (*)(std::int64_t delay) noexcept> on_contention;
 
 }  // namespace turnkey::parking

@@ -83,7 +83,7 @@ class waiter {
   [[nodiscard]] bool is_limited() const noexcept { return is_limited_; }
   [[nodiscard]] parking::control& control() const noexcept { return *control_; }
 
-  // The primitive's own: what is asked for, what was granted.
+  // The primitive's own: what is asked for, what was granted; of a lock: see contention.hpp.
   std::uint64_t request = 0;
 
  private:
@@ -100,6 +100,7 @@ class waiter {
   reason why_;
   bool is_limited_ = false;
   bool is_under_latch_ = false;
+  std::uint32_t behind_ = 0;  // of the first in a queue: how many are behind it
 };
 
 }  // namespace turnkey::parking

@@ -1,7 +1,9 @@
-// The stacks in reports: text::stack, stack_of and stack_from.
+// The stacks in reports - text::stack, stack_of and stack_from - and those that are counted (stack_trace.hpp).
 //
 // Unwinding and looking up names take more room than is left on the stack of a goroutine that has just found a mistake,
 // or of a signal handler. So both run on a stack of their own, one thread at a time.
+#include "platform/stack_trace.hpp"
+
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -26,21 +28,7 @@ namespace turnkey::platform {
 
 namespace {
 
-constexpr int most_frames = 64;
 constexpr std::size_t report_stack_size = std::size_t{1} << 20;
-
-// Where control is, in the functions that were called and have not returned: innermost first.
-struct trace {
-  std::uintptr_t frames[most_frames];
-  int count = 0;
-  bool is_complete = true;
-
-  bool add(std::uintptr_t address) noexcept {
-    is_complete = count < most_frames;
-    if (is_complete) frames[count++] = address;
-    return is_complete;
-  }
-};
 
 // --- one at a time -------------------------------------------------------------------------------------------------
 
@@ -77,9 +65,10 @@ struct job {
   const void* saved = nullptr;
 };
 
+}  // namespace
+
 // --- printing ------------------------------------------------------------------------------------------------------
 
-// The library's own insides, which are where reports come from and waits end up. Its public functions are shown.
 bool is_internal(std::string_view name) noexcept {
   if (name.starts_with("turnkey_")) return true;
   for (const std::string_view prefix : {"_ZN7turnkey", "_ZNK7turnkey", "_ZZN7turnkey"}) {
@@ -93,6 +82,8 @@ bool is_internal(std::string_view name) noexcept {
   }
   return false;
 }
+
+namespace {
 
 void print(text& to, const trace& found) noexcept {
   bool is_leading = true;
@@ -148,11 +139,11 @@ void unwind_and_print(void* raw) noexcept {
 
 void print_found(void* raw) noexcept { print(*static_cast<job*>(raw)->to, static_cast<job*>(raw)->frames); }
 
-void run(void (*function)(void*), job& work) noexcept {
+void run(void (*function)(void*), void* argument) noexcept {
   if (tracer_stack != nullptr) {
-    turnkey_call_on(tracer_stack, function, &work);
+    turnkey_call_on(tracer_stack, function, argument);
   } else {
-    function(&work);
+    function(argument);
   }
 }
 
@@ -195,13 +186,22 @@ void walk_frame_pointers(trace& found, std::uintptr_t instruction, std::uintptr_
 
 }  // namespace
 
+void take_trace(trace& found) noexcept { _Unwind_Backtrace(add_frame, &found); }
+
+bool run_with_symbols(void (*work)(void*), void* argument) noexcept {
+  if (!begin_trace()) return false;
+  run(work, argument);
+  end_trace();
+  return true;
+}
+
 text& text::stack() noexcept { return stack_of(nullptr); }
 
 text& text::stack_of(const void* saved) noexcept {
   const tsan_ignore ignore;
   job work{.to = this, .frames = {}, .saved = saved};
   if (begin_trace()) {
-    run(unwind_and_print, work);
+    run(unwind_and_print, &work);
     end_trace();
     return *this;
   }
@@ -220,7 +220,7 @@ text& text::stack_from(const void* instruction, const void* frame) noexcept {
   walk_frame_pointers(work.frames, reinterpret_cast<std::uintptr_t>(instruction),
                       reinterpret_cast<std::uintptr_t>(frame));
   if (begin_trace()) {
-    run(print_found, work);
+    run(print_found, &work);
     end_trace();
   } else {
     print_addresses(*this, work.frames);
