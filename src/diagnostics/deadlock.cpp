@@ -20,9 +20,12 @@
 #include "runtime/scheduler.hpp"
 
 extern "C" {
+extern const char turnkey_gdb_script_is_linked;
 extern const bool turnkey_diagnostics_are_linked;
 const bool turnkey_diagnostics_are_linked = true;
 }
+// Brings the script for gdb with it, which nobody else refers to: platform/gdb_script.S.
+[[gnu::used]] static const char* const gdb_script = &turnkey_gdb_script_is_linked;
 
 namespace turnkey::diagnostics {
 
