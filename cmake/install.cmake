@@ -8,6 +8,14 @@ install(TARGETS turnkey EXPORT turnkeyTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
+# The library has gdb's script in it. Here it is for who does not let gdb load it from there, and for a shared library also
+# where gdb looks, and trusts what it finds, if the prefix is gdb's own.
+install(FILES tools/gdb/turnkey_gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/turnkey)
+if(BUILD_SHARED_LIBS)
+  install(FILES tools/gdb/turnkey_gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load${CMAKE_INSTALL_FULL_LIBDIR}
+    RENAME libturnkey.so.${PROJECT_VERSION}-gdb.py)
+endif()
+
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/turnkey)
 install(EXPORT turnkeyTargets NAMESPACE turnkey:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/turnkeyConfig.cmake.in turnkeyConfig.cmake INSTALL_DESTINATION ${package_dir})

@@ -6,6 +6,7 @@
 
 #include <iosfwd>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -42,5 +43,21 @@ void name(const T& object, std::string_view name) {
 // SIGQUIT writes the same to stderr and ends the program with status 2, if the program has no handler of its own by the first
 // go(). TURNKEY_DUMP=continue: and the program goes on. TURNKEY_DUMP=off: SIGQUIT is left alone. Go: goroutine profile.
 void dump(std::ostream& to);
+
+// The contention profile: where locks are held while others wait for them. Charged as Go charges it: when a mutex or an
+// rw_mutex is unlocked (by a writer, or by the last reader) and somebody is waiting in its queue, the stack of the one
+// that unlocks is charged with one contention and with the time that all who wait have waited since they were last
+// charged for. Waits that are not over are not in it; nor are those of some microseconds that end without a sleep.
+//
+// TURNKEY_MUTEX_PROFILE=FILE records from the start and writes FILE when the process exits; TURNKEY_MUTEX_PROFILE_FRACTION
+// sets the rate, 1 unless it is set. Look at it with `go tool pprof FILE`, or whatever reads pprof's format.
+
+// Records one in `rate` contentions on average, each counted `rate` times; 0 records none and is the default; a negative
+// rate changes nothing. Returns the rate before. Thread-safe.
+int set_mutex_profile_fraction(int rate) noexcept;
+
+// Writes what has been recorded so far, in the format of pprof (profile.proto, gzipped); false if it cannot be written.
+// Thread-safe. Wants memory, and throws nothing.
+bool write_mutex_profile(const std::string& path) noexcept;
 
 }  // namespace turnkey::diagnostics

@@ -32,7 +32,9 @@ struct look {
 
 void look_at_thread(std::int32_t thread, void* result) noexcept {
   auto& seen = *static_cast<look*>(result);
-  if (runtime::monitor::is_monitor_thread(thread) || runtime::scheduler::is_worker_thread(thread)) return;
+  if (is_watching_thread(thread) || runtime::monitor::is_monitor_thread(thread) ||
+      runtime::scheduler::is_worker_thread(thread))
+    return;
   for (const thread_control* t = thread_control::all(); t != nullptr; t = t->next()) {
     if (t->thread() != thread) continue;
     const wait_state wait = read_wait(*t);

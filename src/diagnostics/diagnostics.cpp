@@ -2,12 +2,16 @@
 #include <turnkey/diagnostics.hpp>
 
 #include "diagnostics/install.hpp"
+#include "diagnostics/mutex_profile.hpp"
 #include "platform/report.hpp"
 
 extern "C" {
+extern const char turnkey_gdb_script_is_linked;
 extern const bool turnkey_diagnostics_are_linked;
 const bool turnkey_diagnostics_are_linked = true;
 }
+// Brings the script for gdb with it, which nobody else refers to: platform/gdb_script.S.
+[[gnu::used]] static const char* const gdb_script = &turnkey_gdb_script_is_linked;
 
 namespace turnkey::diagnostics {
 
@@ -17,6 +21,8 @@ namespace {
   watch_for_all_asleep();
   watch_for_lock_cycles();
   offer_dump();
+  watch_locks();
+  start_mutex_profile_as_set();
   return true;
 }();
 

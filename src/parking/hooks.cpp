@@ -11,6 +11,7 @@ namespace turnkey::parking {
 
 constinit std::atomic<void (*)() noexcept> on_long_wait{nullptr};
 constinit std::atomic<bool (*)() noexcept> on_all_asleep{nullptr};
+constinit std::atomic<void (*)(std::int64_t) noexcept> on_contention{nullptr};
 constinit std::atomic<void (*)() noexcept> on_dump{nullptr};
 constinit std::atomic<const lock_wait_observer*> lock_waits{nullptr};
 constinit std::atomic<void (*)(const void*) noexcept> on_foreign_unlock{nullptr};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 
 #include "parking/waiter.hpp"
 
@@ -73,5 +74,8 @@ extern std::atomic<bool (*)() noexcept> on_all_asleep;
 
 // Called by the monitor when a SIGQUIT asks for it: writes the state of all threads of control to stderr. Must not allocate.
 extern std::atomic<void (*)() noexcept> on_dump;
+// Called by whoever has let waiters of a mutex or rw_mutex in, after its last access to that: for how many nanoseconds
+// they and those behind them have waited. See parking/contention.hpp.
+extern std::atomic<void (*)(std::int64_t delay) noexcept> on_contention;
 
 }  // namespace turnkey::parking

@@ -13,6 +13,8 @@ class wait_queue {
 
   [[nodiscard]] bool is_empty() const noexcept { return head_ == nullptr; }
   [[nodiscard]] waiter* front() const noexcept { return head_; }
+  [[nodiscard]] waiter* back() const noexcept { return head_ == nullptr ? nullptr : head_->previous_; }
+  [[nodiscard]] std::uint32_t size() const noexcept { return head_ == nullptr ? 0 : head_->behind_ + 1; }
   [[nodiscard]] static bool is_queued(const waiter& w) noexcept { return w.next_ != nullptr; }
   // The one behind `w`; null at the end.
   [[nodiscard]] waiter* after(const waiter& w) const noexcept { return w.next_ == head_ ? nullptr : w.next_; }
@@ -20,8 +22,10 @@ class wait_queue {
   void push_back(waiter& w) noexcept {
     if (head_ == nullptr) {
       w.next_ = w.previous_ = head_ = &w;
+      w.behind_ = 0;
       return;
     }
+    ++head_->behind_;
     w.next_ = head_;
     w.previous_ = head_->previous_;
     w.previous_->next_ = &w;
@@ -29,6 +33,7 @@ class wait_queue {
   }
   void push_front(waiter& w) noexcept {
     push_back(w);
+    w.behind_ = size() - 1;
     head_ = &w;
   }
   void remove(waiter& w) noexcept {
@@ -37,7 +42,11 @@ class wait_queue {
     } else {
       w.previous_->next_ = w.next_;
       w.next_->previous_ = w.previous_;
-      if (head_ == &w) head_ = w.next_;
+      if (head_ == &w) {
+        head_ = w.next_;
+        head_->behind_ = w.behind_;
+      }
+      --head_->behind_;
     }
     w.next_ = w.previous_ = nullptr;
   }

@@ -92,7 +92,7 @@ class waiter {
   // After control::want().
   [[nodiscard]] bool is_let_in() const noexcept { return is_let_in_.load(std::memory_order_seq_cst); }
 
-  // The primitive's own: what is asked for, what was granted.
+  // The primitive's own: what is asked for, what was granted; of a lock: see contention.hpp.
   std::uint64_t request = 0;
 
  private:
@@ -110,6 +110,7 @@ class waiter {
   bool is_limited_ = false;
   bool is_under_latch_ = false;
   std::atomic<bool> is_let_in_{false};
+  std::uint32_t behind_ = 0;  // of the first in a queue: how many are behind it
 };
 
 }  // namespace turnkey::parking

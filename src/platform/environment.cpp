@@ -11,21 +11,21 @@ namespace {
 
 constexpr std::size_t longest_line = 512;
 
-// The value, or an empty one if the variable is not set. An empty value counts as not set, as in most shells' idiom.
-std::string_view value_of(const char* variable) noexcept {
-  const char* const value = getenv(variable);
-  return value != nullptr ? std::string_view(value) : std::string_view();
-}
-
 text& begin_complaint(text& line, const char* variable, std::string_view value) noexcept {
   return line << variable << "=" << value.substr(0, 100) << " is ignored: it takes ";
 }
 
 }  // namespace
 
+// An empty value counts as not set, as in most shells' idiom.
+std::string_view environment_text(const char* variable) noexcept {
+  const char* const value = getenv(variable);
+  return value != nullptr ? std::string_view(value) : std::string_view();
+}
+
 std::int64_t environment_integer(const char* variable, std::int64_t least, std::int64_t most,
                                  std::int64_t otherwise) noexcept {
-  const std::string_view value = value_of(variable);
+  const std::string_view value = environment_text(variable);
   if (value.empty()) return otherwise;
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
@@ -39,7 +39,7 @@ std::int64_t environment_integer(const char* variable, std::int64_t least, std::
 }
 
 std::int64_t environment_duration(const char* variable, std::int64_t otherwise) noexcept {
-  const std::string_view value = value_of(variable);
+  const std::string_view value = environment_text(variable);
   if (value.empty()) return otherwise;
   constexpr struct {
     std::string_view name;
@@ -61,7 +61,7 @@ std::int64_t environment_duration(const char* variable, std::int64_t otherwise) 
 }
 
 int environment_choice(const char* variable, std::initializer_list<std::string_view> choices, int otherwise) noexcept {
-  const std::string_view value = value_of(variable);
+  const std::string_view value = environment_text(variable);
   if (value.empty()) return otherwise;
   int index = 0;
   for (const std::string_view choice : choices) {

@@ -16,4 +16,7 @@ std::int64_t environment_duration(const char* variable, std::int64_t otherwise) 
 // The index of the variable's value in `choices`; `otherwise` if it is not set or not among them.
 int environment_choice(const char* variable, std::initializer_list<std::string_view> choices, int otherwise) noexcept;
 
+// The variable's value, for what is free text; empty if it is not set. Valid until the environment is changed.
+std::string_view environment_text(const char* variable) noexcept;
+
 }  // namespace turnkey::platform

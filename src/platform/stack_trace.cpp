@@ -67,6 +67,8 @@ struct job {
 
 // --- printing ------------------------------------------------------------------------------------------------------
 
+}  // namespace
+
 // The library's own insides, which are where reports come from and waits end up. Its public functions are shown.
 bool is_internal(std::string_view name) noexcept {
   if (name.starts_with("turnkey_") || name == "syscall") return true;
@@ -81,6 +83,8 @@ bool is_internal(std::string_view name) noexcept {
   }
   return false;
 }
+
+namespace {
 
 void print_place(text& to, const char* function, const source_line& place) noexcept {
   if (function != nullptr) {
@@ -312,13 +316,19 @@ void copy_and_unwind(void* raw) noexcept {
 void take_own_frames(stack_frames& to) noexcept {
   const tsan_ignore ignore;
   job work;
-  if (begin_trace()) {
-    run(unwind, work);
-    end_trace();
-  } else {
-    unwind(&work);
-  }
+  unwind(&work);
   to = work.frames;
+}
+
+bool run_with_symbols(void (*work)(void*), void* argument) noexcept {
+  if (!begin_trace()) return false;
+  if (tracer_stack != nullptr) {
+    turnkey_call_on(tracer_stack, work, argument);
+  } else {
+    work(argument);
+  }
+  end_trace();
+  return true;
 }
 
 // The unwinder in a handler: it takes no lock that the interrupted code may hold - tables are found by _dl_find_object(), or

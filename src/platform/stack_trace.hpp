@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace turnkey::platform {
 
@@ -21,7 +22,7 @@ struct stack_frames {
   }
 };
 
-// The caller's.
+// The caller's. Takes no lock, and about 4 KiB of the stack.
 void take_own_frames(stack_frames& to) noexcept;
 
 // In a signal handler: those of what the signal has interrupted. Async-signal-safe.
@@ -33,5 +34,13 @@ void take_interrupted_frames(stack_frames& to, const void* context) noexcept;
 using still_function = bool (*)(void* argument) noexcept;
 bool take_switched_frames(stack_frames& to, const void* saved, const void* top, still_function is_still,
                           void* argument) noexcept;
+
+// True for a (mangled) name of the library's own insides, which are where reports come from and waits end up. Its public
+// functions are shown.
+bool is_internal(std::string_view name) noexcept;
+
+// Calls work(argument) on a large stack, while nobody else may use symbol.hpp. False, and nothing is called, if that
+// cannot be had within two seconds.
+bool run_with_symbols(void (*work)(void*), void* argument) noexcept;
 
 }  // namespace turnkey::platform

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -207,6 +208,31 @@ void at_process_exit(void (*hook)(int status)) noexcept {
 
 namespace {
 
+constinit std::array<std::atomic<void (*)() noexcept>, 8> end_hooks{};
+
+// Whoever takes a hook out calls it, so that it is called once.
+void run_end_hooks() noexcept {
+  for (auto& slot : end_hooks) {
+    if (auto* const hook = slot.exchange(nullptr, std::memory_order_acq_rel)) hook();
+  }
+}
+
+}  // namespace
+
+void at_process_end(void (*hook)() noexcept) noexcept {
+  static std::atomic<bool> is_registered{false};
+  if (!is_registered.exchange(true, std::memory_order_relaxed)) {
+    at_process_exit([](int /*status*/) { run_end_hooks(); });
+  }
+  for (auto& slot : end_hooks) {
+    void (*none)() noexcept = nullptr;
+    // order: release -- pairs with the exchange in run_end_hooks(): what the hook needs is there.
+    if (slot.compare_exchange_strong(none, hook, std::memory_order_release, std::memory_order_relaxed)) return;
+  }
+}
+
+namespace {
+
 // Flushes what C++ streams hold back, as their destructor would.
 void flush_streams() noexcept {
   try {
@@ -231,6 +257,7 @@ void flush_files(void* /*unused*/) noexcept {
 
 void end_process(int status) noexcept {
   constexpr std::int64_t patience = 1'000'000'000;
+  run_end_hooks();
   flush_streams();
   // Standard output first, and for as long as it takes, as at any exit: its reader may be slow.
   if (ftrylockfile(stdout) == 0) {

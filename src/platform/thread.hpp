@@ -19,6 +19,9 @@ bool for_each_thread(void (*visit)(std::int32_t tid, void* argument), void* argu
 
 // Calls `hook(status)` first thing when the process exits by exit() or by returning from main.
 void at_process_exit(void (*hook)(int status)) noexcept;
+// Calls `hook` once when the process exits, by end_process() too: for what is to be written at the end. At most 8 of them,
+// from static constructors.
+void at_process_end(void (*hook)() noexcept) noexcept;
 // Ends the process now, with this status: standard streams are flushed, nothing is destroyed.
 [[noreturn]] void end_process(int status) noexcept;
 

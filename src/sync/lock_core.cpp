@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "parking/contention.hpp"
 #include "parking/control.hpp"
 #include "parking/hooks.hpp"
 #include "parking/latch.hpp"
@@ -15,6 +16,7 @@
 
 namespace turnkey {
 
+using parking::contention;
 using parking::control;
 using parking::reason;
 using parking::wait_queue;
@@ -34,8 +36,7 @@ constexpr int many_looks = 6;  // of a goroutine that could queue up as well: ab
 constexpr std::uint32_t calm_down_of_goroutine = 1u << 6;
 constexpr std::uint32_t calm_down_of_thread = 1u << 12;
 
-constexpr std::uint64_t as_writer = 0;  // waiter::request
-constexpr std::uint64_t as_reader = 1;
+bool is_reader(const waiter& w) noexcept { return w.why() == reason::rw_mutex_lock_shared; }
 
 bool is_free_for_writer(std::uint32_t word, bool is_awake_one) noexcept {
   return (word & lock_protocol::held) == 0 && word < lock_protocol::reader &&
@@ -102,7 +103,7 @@ struct lock_protocol::contender {
   bool is_awake_one = false;     // owns the awake bit
   bool has_deferred = false;     // queues up although the lock is free; see "Who may overtake"
   bool has_expired = false;      // its limit ended while it was handed the awake bit: one last try
-  std::int64_t since = 0;        // when it began to wait
+  std::int64_t since = 0;        // when it began to wait, or was last woken
   std::int64_t first_since = 0;  // when it became first in line: since then it is being overtaken
   std::int64_t poll_until = 0;   // polls until then, then sleeps
   std::int64_t may_arm_from = 0;
@@ -145,7 +146,7 @@ std::uint32_t lock_protocol::queue_flags(lock_core& lock, bool may_have_readers)
   bool has_reader = false;
   bool has_writer = false;
   for (waiter* w = queue.front(); w != nullptr && !(has_reader && has_writer); w = queue.after(*w)) {
-    (w->request == as_reader ? has_reader : has_writer) = true;
+    (is_reader(*w) ? has_reader : has_writer) = true;
   }
   if (has_reader) flags |= readers_queued;
   if (has_writer) flags |= blocking;
@@ -155,7 +156,7 @@ std::uint32_t lock_protocol::queue_flags(lock_core& lock, bool may_have_readers)
 waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
   const wait_queue queue(lock.queue_);
   waiter* w = queue.front();
-  while (w != nullptr && w->request != as_writer) w = queue.after(*w);
+  while (w != nullptr && is_reader(*w)) w = queue.after(*w);
   return w;
 }
 
@@ -346,7 +347,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
 // slept, if the lock has become free.
 bool lock_protocol::sleep_as_writer(lock_core& lock, contender& me, const wait_limit& limit) noexcept {
   waiter w(me.type.why, me.object);
-  w.request = as_writer;
+  w.request = static_cast<std::uint64_t>(me.since);
   if (!enqueue_writer(lock, w, me)) return true;
   leave_turn(lock);
   me.is_awake_one = false;
@@ -359,6 +360,7 @@ bool lock_protocol::sleep_as_writer(lock_core& lock, contender& me, const wait_l
     }
   }
   const std::int64_t now = platform::now();
+  me.since = now;
   me.become_awake_one(now);
   me.backoff.reset();
   if (me.is_overtaken_too_long(now)) reserve(lock);
@@ -418,7 +420,7 @@ bool lock_protocol::withdraw(lock_core& lock, waiter& w) noexcept {
     lock.state_.fetch_and(~latched, std::memory_order_release);
     return false;
   }
-  queue.remove(w);
+  contention::leave(queue, w);
   settle(lock, 0);
   return true;
 }
@@ -446,13 +448,17 @@ void lock_protocol::settle(lock_core& lock, std::uint32_t give_up) noexcept {
     waiter* writer = nullptr;
     if ((flags & blocking) != 0 && (next & (held | awake)) == 0 && next < reader) {
       writer = first_writer(lock);  // free, and nobody awake
-      wait_queue(lock.queue_).remove(*writer);
+      contention::leave(wait_queue(lock.queue_), *writer);
       next &= ~(queued | readers_queued);
       next |= queue_flags(lock, may_have_readers) | awake | blocking;
     }
     // order: release -- pairs with the acquire in latch_armed().
     if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed)) {
-      if (writer != nullptr) writer->signal();
+      if (writer == nullptr) return;
+      contention delay;
+      delay.add(*writer);
+      writer->signal();
+      delay.charge();
       return;
     }
     if (writer != nullptr) wait_queue(lock.queue_).push_front(*writer);
@@ -476,6 +482,8 @@ void lock_protocol::admit_readers(lock_core& lock) noexcept {
     }
   }
   parking::wake_list admitted;
+  contention delay;
+  delay.before(queue);
   while (waiter* const w = queue.pop_front()) {
     w->let_in();
     admitted.push_back(*w);
@@ -483,6 +491,7 @@ void lock_protocol::admit_readers(lock_core& lock) noexcept {
   // order: release -- pairs with the acquire in latch_armed().
   lock.state_.fetch_and(~(latched | queued | readers_queued), std::memory_order_release);
   admitted.signal_all();
+  delay.charge();
 }
 
 // Frees the lock if nobody is to be woken: nobody waits, or the awake one is on its way.
@@ -527,11 +536,13 @@ void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept
   // Frozen (invariant Z).
   wait_queue queue(lock.queue_);
   parking::wake_list leaving;
+  contention delay;
+  delay.before(queue);
   std::uint32_t next = word & ~(held | latched | queued | readers_queued | blocking);
   if ((word & readers_queued) != 0) {
     for (waiter* w = queue.front(); w != nullptr;) {
       waiter* const behind = queue.after(*w);
-      if (w->request == as_reader) {
+      if (is_reader(*w)) {
         queue.remove(*w);
         leaving.push_back(*w);
         w->let_in();
@@ -543,11 +554,13 @@ void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept
     leaving.push_back(*queue.pop_front());
     next |= awake;
   }
+  delay.after(queue);
   next |= queue_flags(lock, false);
   if ((next & awake) != 0) next |= blocking;
   // order: release -- pairs with the acquires of lock, lock_shared and latch_armed(). The lock may be gone after this line.
   lock.state_.store(next, std::memory_order_release);
   leaving.signal_all();
+  delay.charge();
 }
 
 bool lock_protocol::try_lock_shared(lock_core& lock) noexcept {
@@ -565,17 +578,19 @@ bool lock_protocol::try_lock_shared(lock_core& lock) noexcept {
 bool lock_protocol::lock_shared_slow(lock_core& lock, const wait_limit& limit, const void* object) noexcept {
   poll_backoff backoff;
   std::int64_t poll_until = 0;
+  std::int64_t since = 0;
   for (;;) {
     if (try_lock_shared(lock)) return true;
     const std::int64_t now = platform::now();
     if (has_ended(limit, now)) return false;
+    if (since == 0) since = now;
     if (poll_until == 0) poll_until = control::current().spin_time() == 0 ? now : now + first_poll;
     if (now < poll_until) {
       backoff.wait();
       continue;
     }
     waiter w(reason::rw_mutex_lock_shared, object);
-    w.request = as_reader;
+    w.request = static_cast<std::uint64_t>(since);
     if (!enqueue_reader(lock, w)) continue;
     const parking::lock_wait_scope scope(w.control(), w, &lock, limit.is_unlimited());
     if (w.wait(limit)) return true;  // whoever woke it has counted it in
@@ -609,12 +624,18 @@ void lock_protocol::unlock_shared(lock_core& lock) noexcept {
 
   // The last reader, and a writer is queued (invariant R): frozen (invariant Z).
   waiter* const writer = first_writer(lock);
-  wait_queue(lock.queue_).remove(*writer);
+  wait_queue queue(lock.queue_);
+  contention delay;
+  delay.before(queue);
+  queue.remove(*writer);
+  delay.after(queue);
   const std::uint32_t kept = word & ~(queued | readers_queued | blocking);
   // order: release -- pairs with the acquires of lock and latch_armed(). The lock may be gone after this line.
   lock.state_.store((kept - reader) | queue_flags(lock, (word & readers_queued) != 0) | awake | blocking,
                     std::memory_order_release);
   writer->signal();
+  delay.charge();
+  asm volatile("");  // no tail call: a stack must show who unlocks
 }
 
 }  // namespace turnkey

@@ -56,6 +56,7 @@ constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: 
     if (state.compare_exchange_strong(held, 0, std::memory_order_release, std::memory_order_relaxed)) return;
   }
   lock_protocol::unlock_slow(core_, mutex_kind);
+  asm volatile("");  // no tail call: a stack must show who unlocks
 }
 
 [[gnu::noinline]] bool mutex::try_lock() noexcept {

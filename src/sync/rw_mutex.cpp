@@ -71,6 +71,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
   if (!lock_protocol::state(core_).compare_exchange_strong(held, idle, std::memory_order_release,
                                                            std::memory_order_relaxed)) {
     lock_protocol::unlock_slow(core_, rw_mutex_kind);
+    asm volatile("");  // no tail call: a stack must show who unlocks
   }
 }
 

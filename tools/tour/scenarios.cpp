@@ -68,6 +68,25 @@ run fatal_misuse(int way, const std::string& title, const std::string& message) 
           .show = "fatal error: .*"};
 }
 
+// How long it takes; and what pprof says, where there is a Go to bring it along.
+std::vector<run> contention() {
+  const std::string times =
+      "^the lock around everything: [^\n]*\nthe lock around the addition: [^\n]*\nprofile: [^\n]*\n";
+  std::vector<run> runs{{.command = {"lock_around_too_much", "/dev/null"},
+                         .expected = {.out_like = times + "$"},
+                         .title = "how long either takes"}};
+  if (const path go = find_program("go"); !go.empty()) {
+    runs.push_back({.command = {find_program("sh"), "-c",
+                                "set -e; file=$(mktemp); trap 'rm $file' EXIT; \"$0\" $file; "
+                                "\"$1\" tool pprof -top -symbolize=none $file",
+                                TURNKEY_EXAMPLES_DIR "/lock_around_too_much", go},
+                    .expected = {.out_like = times + "[^]* turnkey::mutex::unlock\\(\\)\n[^]*"
+                                                     "add_with_the_lock_around_everything\\(int\\)\n"},
+                    .title = "who is to blame"});
+  }
+  return runs;
+}
+
 }  // namespace
 
 std::vector<scenario> all_scenarios() {
@@ -256,6 +275,12 @@ std::vector<scenario> all_scenarios() {
                 cannot_copy("by_capture.cpp", "a capture by value"),
                 cannot_copy("in_a_struct.cpp", "a struct that holds one")},
        .cannot_run = no_compiler},
+
+      {.id = "W10",
+       .title = "A lock around far too much code",
+       .shows = "Forty wait in line where none needs to. Whose unlock they wait for is in the contention profile.",
+       .source = "lock_around_too_much.cpp",
+       .runs = contention()},
 
       {.id = "W11",
        .title = "A read lock taken twice, with a writer in between",

@@ -1,0 +1,51 @@
+// What is to be known of every lock: TURNKEY_LOCK_ORDER and TURNKEY_HELD; and of every long wait: TURNKEY_SLOW_WAIT. Without
+// them nobody watches, and nothing is paid.
+#include <cstdint>
+
+#include "diagnostics/holdings.hpp"
+#include "diagnostics/install.hpp"
+#include "diagnostics/lock_order.hpp"
+#include "diagnostics/too_long.hpp"
+#include "parking/hooks.hpp"
+#include "platform/clock.hpp"
+#include "platform/environment.hpp"
+
+namespace turnkey::diagnostics {
+
+namespace {
+
+using parking::control;
+using parking::reason;
+
+// Set before main.
+constinit bool is_order_watched = false;
+constinit bool is_time_watched = false;
+
+void wants(control& who, const void* lock, reason how, bool is_new) noexcept {
+  if (!is_order_watched) return;
+  if (const holdings* const mine = holdings::of(who)) check_lock_order(who, *mine, lock, how, is_new);
+}
+
+void locked(control& who, const void* lock, reason how) noexcept {
+  if (holdings* const mine = holdings::of(who)) mine->add(lock, how, is_time_watched ? platform::now() : 0);
+}
+
+void unlocks(control& who, const void* lock, reason) noexcept {
+  holdings* const mine = holdings::of(who);
+  if (mine == nullptr || !mine->remove(lock)) holdings::remove_from_any(lock);
+}
+
+constexpr parking::lock_watcher watcher{wants, locked, unlocks};
+
+}  // namespace
+
+void watch_locks() noexcept {
+  enum { off, on };
+  is_order_watched = platform::environment_choice("TURNKEY_LOCK_ORDER", {"0", "1"}, off) == on;
+  const std::int64_t longest_hold = platform::environment_duration("TURNKEY_HELD", 0);
+  is_time_watched = longest_hold != 0;
+  if (is_order_watched || is_time_watched) parking::watch_locks(watcher);
+  watch_for_long(longest_hold, platform::environment_duration("TURNKEY_SLOW_WAIT", 0));
+}
+
+}  // namespace turnkey::diagnostics

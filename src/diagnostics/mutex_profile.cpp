@@ -1,0 +1,318 @@
+// The contention profile: which stacks unlock what others wait for.
+//
+// Recording: parking::contention says how long waiters have waited, on the stack of the one that lets them in. That stack,
+// as addresses, is an entry in a table, found by its hash; entries are added and never go. The stack is taken outside of
+// the table's lock. Nothing allocates: entries and their frames are in arrays of a fixed size, whose pages cost nothing
+// until they are used. A stack that finds no room is counted without its frames (`homeless`).
+//
+// Writing: the entries are copied, the library's own frames taken off, stacks that are the same then made one, and what
+// can be found of names and lines added.
+#include "diagnostics/mutex_profile.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <turnkey/diagnostics.hpp>
+
+#include "diagnostics/pprof.hpp"
+#include "parking/hooks.hpp"
+#include "platform/environment.hpp"
+#include "platform/mapping.hpp"
+#include "platform/raw_lock.hpp"
+#include "platform/report.hpp"
+#include "platform/sanitizer.hpp"
+#include "platform/stack_trace.hpp"
+#include "platform/symbol.hpp"
+#include "platform/thread.hpp"
+
+namespace turnkey::diagnostics {
+
+namespace {
+
+// --- recording -----------------------------------------------------------------------------------------------------
+
+struct weight {
+  std::uint64_t contentions = 0;
+  std::uint64_t delay = 0;  // nanoseconds
+
+  weight& operator+=(const weight& more) noexcept {
+    contentions += more.contentions;
+    delay += more.delay;
+    return *this;
+  }
+};
+
+struct entry {
+  std::uint64_t hash;
+  std::uint32_t first_frame;
+  std::uint32_t frame_count;
+  weight total;
+};
+
+constexpr std::size_t most_entries = 4096;         // half of the slots, so that a search ends soon
+constexpr std::size_t most_kept_frames = 1 << 17;  // of all stacks together
+
+struct table {
+  platform::raw_lock lock;
+  std::uint32_t entry_count = 0;
+  std::uint32_t frame_count = 0;
+  weight homeless;
+  std::array<std::uint16_t, 2 * most_entries> slots{};  // an entry's number, plus one
+  std::array<entry, most_entries> entries{};
+  std::array<std::uintptr_t, most_kept_frames> frames{};
+};
+constinit table recorded;
+constinit std::atomic<int> fraction{0};
+constinit platform::raw_lock fraction_lock;
+
+// A well mixed number from one that is not (splitmix64).
+std::uint64_t mix(std::uint64_t x) noexcept {
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+  x = (x ^ x >> 27) * 0x94d049bb133111eb;
+  return x ^ x >> 31;
+}
+
+// True for one call in `rate`, on average and at random: what comes in a rhythm must not be missed for ever.
+bool is_sampled(int rate) noexcept {
+  static constinit std::atomic<std::uint64_t> calls{0};
+  if (rate == 1) return true;
+  return mix(calls.fetch_add(0x9e3779b97f4a7c15, std::memory_order_relaxed)) % static_cast<std::uint64_t>(rate) == 0;
+}
+
+// Under the lock.
+weight& place_of(const platform::stack_frames& found, std::uint64_t hash) noexcept {
+  const auto count = static_cast<std::uint32_t>(found.count);
+  std::size_t slot = hash % recorded.slots.size();
+  for (; recorded.slots[slot] != 0; slot = (slot + 1) % recorded.slots.size()) {
+    entry& candidate = recorded.entries[recorded.slots[slot] - 1u];
+    if (candidate.hash == hash && candidate.frame_count == count &&
+        std::equal(found.at, found.at + count, recorded.frames.begin() + candidate.first_frame)) {
+      return candidate.total;
+    }
+  }
+  if (recorded.entry_count == most_entries || most_kept_frames - recorded.frame_count < count) return recorded.homeless;
+  std::copy(found.at, found.at + count, recorded.frames.begin() + recorded.frame_count);
+  entry& added = recorded.entries[recorded.entry_count++];
+  added = {.hash = hash, .first_frame = recorded.frame_count, .frame_count = count, .total = {}};
+  recorded.frame_count += count;
+  recorded.slots[slot] = static_cast<std::uint16_t>(recorded.entry_count);
+  return added.total;
+}
+
+void record(std::int64_t delay) noexcept {
+  const int rate = fraction.load(std::memory_order_relaxed);
+  if (rate == 0 || !is_sampled(rate)) return;
+  const platform::tsan_ignore ignore;  // the copies, which are watched
+  platform::stack_frames found;
+  platform::take_own_frames(found);
+  std::uint64_t hash = 0;
+  for (int i = 0; i < found.count; ++i) hash = mix(hash + found.at[i]);
+  const auto scale = static_cast<std::uint64_t>(rate);
+  recorded.lock.lock();
+  place_of(found, hash) += {.contentions = scale, .delay = scale * static_cast<std::uint64_t>(delay)};
+  recorded.lock.unlock();
+}
+
+// --- writing -------------------------------------------------------------------------------------------------------
+
+using stack = std::vector<std::uintptr_t>;  // innermost first
+
+// The mangled name; empty if nobody knows.
+std::string_view name_at(std::uintptr_t address) noexcept {
+  const char* const name = platform::find_symbol(address).name;
+  return name != nullptr ? name : std::string_view();
+}
+
+// What a user knows of a stack: from the public function that unlocks - or from the last one before the user's, where the
+// compiler has left that one out - to main, or to what a goroutine was started with.
+stack trim(const std::uintptr_t* frames, std::uint32_t count) {
+  std::uint32_t begin = 0;
+  while (begin < count && platform::is_internal(name_at(frames[begin]))) ++begin;
+  if (begin != 0 && (begin == count || !name_at(frames[begin]).starts_with("_ZN7turnkey"))) --begin;
+  std::uint32_t end = begin;
+  while (end < count) {
+    const std::string_view name = name_at(frames[end]);
+    if (end != begin && platform::is_internal(name) && name.find("goroutine_main") != name.npos) break;
+    ++end;
+    if (name == "main") break;
+  }
+  return {frames + begin, frames + end};
+}
+
+class profile_writer {
+ public:
+  std::string write();
+
+ private:
+  struct module {
+    std::uintptr_t start;
+    std::uintptr_t limit;
+    std::uint64_t id;
+  };
+
+  void add_mappings();
+  std::uint64_t location_at(std::uintptr_t address);
+  std::uint64_t function_of(std::string_view name);
+  static std::vector<entry> copy_entries(weight& homeless);
+
+  pprof profile_;
+  std::vector<module> modules_;
+  std::map<std::uintptr_t, std::uint64_t> locations_;
+  std::map<std::string_view, std::uint64_t> functions_;  // by mangled name
+};
+
+std::vector<entry> profile_writer::copy_entries(weight& homeless) {
+  std::vector<entry> entries(most_entries);
+  recorded.lock.lock();
+  entries.resize(recorded.entry_count);  // to less: allocates nothing
+  std::copy_n(recorded.entries.begin(), entries.size(), entries.begin());
+  homeless = recorded.homeless;
+  recorded.lock.unlock();
+  return entries;
+}
+
+void profile_writer::add_mappings() {
+  platform::for_each_mapping(
+      [](const platform::mapping& found, void* raw) {
+        auto& writer = *static_cast<profile_writer*>(raw);
+        std::string build_id;
+        for (const unsigned char byte : found.build_id) {
+          for (const int digit : {byte >> 4, byte & 15}) build_id += "0123456789abcdef"[digit];
+        }
+        const std::uint64_t id =
+            writer.profile_.add_mapping(found.start, found.limit, found.file_offset, found.path, build_id, false);
+        writer.modules_.push_back({found.start, found.limit, id});
+      },
+      this);
+}
+
+std::uint64_t profile_writer::function_of(std::string_view name) {
+  std::uint64_t& id = functions_[name];
+  if (id == 0) {
+    char buffer[4096];
+    platform::text readable(buffer, sizeof buffer);
+    platform::demangle(readable, name.data());
+    id = profile_.add_function(readable.view(), name, "");
+  }
+  return id;
+}
+
+std::uint64_t profile_writer::location_at(std::uintptr_t address) {
+  std::uint64_t& id = locations_[address];
+  if (id != 0) return id;
+  const auto home = std::find_if(modules_.begin(), modules_.end(), [&](const module& candidate) {
+    return candidate.start <= address && address < candidate.limit;
+  });
+  pprof::line where;
+  // File and line, once there is a way to find them, go here: the file to function_of(), the line to where.number, and
+  // true to add_mapping().
+  if (const std::string_view name = name_at(address); !name.empty()) where.function = function_of(name);
+  id = profile_.add_location(home != modules_.end() ? home->id : 0, address, where);
+  return id;
+}
+
+std::string profile_writer::write() {
+  profile_.add_sample_type({"contentions", "count"});
+  profile_.add_sample_type({"delay", "nanoseconds"});
+  profile_.set_period({"contentions", "count"},
+                      static_cast<std::uint64_t>(std::max(1, fraction.load(std::memory_order_relaxed))));
+  profile_.set_time(static_cast<std::uint64_t>(
+      std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count()));
+  add_mappings();
+
+  weight homeless;
+  std::map<stack, weight> stacks;
+  for (const entry& e : copy_entries(homeless)) {
+    stacks[trim(recorded.frames.data() + e.first_frame, e.frame_count)] += e.total;
+  }
+  for (const auto& [frames, total] : stacks) {
+    std::vector<std::uint64_t> ids;
+    for (const std::uintptr_t address : frames) ids.push_back(location_at(address));
+    profile_.add_sample(ids, std::array{total.contentions, total.delay});
+  }
+  if (homeless.contentions != 0) {
+    const std::uint64_t nowhere = profile_.add_function("[no room for more stacks]", "", "");
+    const std::uint64_t id = profile_.add_location(0, 0, {.function = nowhere});
+    profile_.add_sample(std::array{id}, std::array{homeless.contentions, homeless.delay});
+  }
+  return profile_.finish();
+}
+
+bool write_file(const std::string& path, std::string_view content) noexcept {
+  std::FILE* const file = std::fopen(path.c_str(), "wbe");
+  if (file == nullptr) return false;
+  const bool is_written = std::fwrite(content.data(), 1, content.size(), file) == content.size();
+  return std::fclose(file) == 0 && is_written;
+}
+
+// --- TURNKEY_MUTEX_PROFILE -----------------------------------------------------------------------------------------
+
+constexpr const char* variable = "TURNKEY_MUTEX_PROFILE";
+constinit char profile_path[4096] = {};
+
+void complain(std::string_view path) noexcept {
+  char buffer[1024];
+  platform::text line(buffer, sizeof buffer);
+  line << variable << '=' << path.substr(0, 500) << ": the file cannot be written; there will be no contention profile";
+  platform::warn(line.view());
+}
+
+void write_at_end() noexcept {
+  if (!write_mutex_profile(profile_path)) complain(profile_path);
+}
+
+}  // namespace
+
+void start_mutex_profile_as_set() noexcept {
+  const std::string_view path = platform::environment_text(variable);
+  if (path.empty()) return;
+  // Whoever made a mistake wants to hear of it now. The program may go to another folder before it ends.
+  std::FILE* const file = std::fopen(path.data(), "abe");
+  if (file == nullptr || std::fclose(file) != 0 || realpath(path.data(), profile_path) == nullptr) {
+    complain(path);
+    return;
+  }
+  constexpr std::int64_t largest = 1'000'000'000;
+  set_mutex_profile_fraction(
+      static_cast<int>(platform::environment_integer("TURNKEY_MUTEX_PROFILE_FRACTION", 1, largest, 1)));
+  platform::at_process_end(write_at_end);
+}
+
+int set_mutex_profile_fraction(int rate) noexcept {
+  if (rate < 0) return fraction.load(std::memory_order_relaxed);
+  fraction_lock.lock();  // so that rate and hook fit together
+  const int before = fraction.exchange(rate, std::memory_order_relaxed);
+  // order: release -- pairs with parking::contention.
+  parking::on_contention.store(rate == 0 ? nullptr : record, std::memory_order_release);
+  fraction_lock.unlock();
+  return before;
+}
+
+bool write_mutex_profile(const std::string& path) noexcept {
+  struct job {
+    const std::string& path;
+    bool is_written = false;
+  } work{.path = path};
+  const platform::tsan_ignore ignore;
+  const bool has_run = platform::run_with_symbols(
+      [](void* raw) {
+        auto& todo = *static_cast<job*>(raw);
+        try {
+          todo.is_written = write_file(todo.path, profile_writer().write());
+        } catch (...) {  // no memory
+        }
+      },
+      &work);
+  return has_run && work.is_written;
+}
+
+}  // namespace turnkey::diagnostics
