@@ -41,8 +41,22 @@ constinit char buffer[std::size_t{256} << 10] = {};  // of the watching thread
 
 // ---- Locks ----------------------------------------------------------------------------------------------------------
 
-void report_hold(const holdings& its, const holding& h, std::int64_t held_for) noexcept {
+// The first line at once: what follows may take some time to find out, and the program may end before.
+void deliver(platform::text& head, const control& who, const control* holder) noexcept {
+  platform::write_error((head << '\n').view());
   platform::text out(buffer, sizeof buffer);
+  out << '\n';
+  write_control(out, who);
+  if (holder != nullptr && holder != &who) {
+    out << "\nthe holder:\n";
+    write_control(out, *holder);
+  }
+  platform::write_error((out << '\n').view());
+}
+
+void report_hold(const holdings& its, const holding& h, std::int64_t held_for) noexcept {
+  char line[512];
+  platform::text out(line, sizeof line);
   const reason how = h.how.load(std::memory_order_relaxed);
   out << "lock held too long: " << (how == reason::mutex_lock ? "mutex " : "rw_mutex ");
   write_object_name(out, h.lock.load(std::memory_order_relaxed));
@@ -50,9 +64,7 @@ void report_hold(const holdings& its, const holding& h, std::int64_t held_for) n
   out << " so far, by ";
   its.who().describe(out);
   if (how == reason::rw_mutex_lock_shared) out << ", for reading";
-  out << "\n\n";
-  write_control(out, its.who());
-  platform::write_error((out << '\n').view());
+  deliver(out, its.who(), nullptr);
 }
 
 void look_at_locks(std::int64_t now) noexcept {
@@ -88,15 +100,13 @@ void look_at_wait(const control& who, std::int64_t now) noexcept {
   // One that sleeps wants nothing else.
   if (!wait.is_parked || wait.why == reason::sleep || wait.since == 0 || now - wait.since < longest_wait) return;
   if (!is_news(wait)) return;
-  platform::text out(buffer, sizeof buffer);
-  (out << "slow wait: for ").duration(now - wait.since);
-  out << " so far\n\n";
-  write_control(out, who);
-  if (const control* const holder = holder_of(wait); holder != nullptr && holder != &who) {
-    out << "\nthe holder:\n";
-    write_control(out, *holder);
-  }
-  platform::write_error((out << '\n').view());
+  char line[512];
+  platform::text out(line, sizeof line);
+  out << "slow wait: ";
+  who.describe(out);
+  write_reason(out, wait, now - wait.since, now - wait.since);
+  write_object(out, wait);
+  deliver(out, who, holder_of(wait));
 }
 
 void look_at_waits(std::int64_t now) noexcept {

@@ -252,7 +252,15 @@ std::vector<scenario> all_scenarios() {
                  .expected = {.status = 1,
                               .out = "the transfers hang, main goes on\n",
                               .err_like = "^deadlock: lock cycle\n([^\n]*(\"there\" waits for mutex \"savings\""
-                                          "|\"back\" waits for mutex \"checking\")[^\n]*\n){2}"}}}},
+                                          "|\"back\" waits for mutex \"checking\")[^\n]*\n){2}"},
+                 .title = "they meet"},
+                {.command = {"opposite_order", "lucky"},
+                 .expected = {.out = "checking 110, savings 90\n",
+                              .err_like =
+                                  "^lock order inversion\n[^\n]*\"back\" takes lock \"checking\"[^\n]*and holds lock "
+                                  "\"savings\"[^\n]*\n[^\n]*\"there\" took lock \"savings\""},
+                 .title = "they do not meet, and TURNKEY_LOCK_ORDER=1 reports it all the same",
+                 .environment = {"TURNKEY_LOCK_ORDER=1"}}}},
 
       {.id = "W7",
        .title = "Unlocking what is not locked, in all eight ways",
@@ -275,6 +283,17 @@ std::vector<scenario> all_scenarios() {
                 cannot_copy("by_capture.cpp", "a capture by value"),
                 cannot_copy("in_a_struct.cpp", "a struct that holds one")},
        .cannot_run = no_compiler},
+
+      {.id = "W9",
+       .title = "Sleeping while holding a lock",
+       .shows = "With TURNKEY_HELD=20ms it is reported while the others still wait, with what the holder is doing.",
+       .source = "sleeps_under_lock.cpp",
+       .runs = {{.command = {"sleeps_under_lock"},
+                 .expected = {.out_like = "^balance: [0-9]+\n$",
+                              .err_like =
+                                  "^lock held too long: mutex \"accounts\"[^\n]*, by goroutine [0-9]+ \"bookkeeper\"\n"
+                                  "\ngoroutine [0-9]+ \"bookkeeper\" \\[sleep[^]*print_statement"},
+                 .environment = {"TURNKEY_HELD=20ms"}}}},
 
       {.id = "W10",
        .title = "A lock around far too much code",

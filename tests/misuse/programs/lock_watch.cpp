@@ -1,0 +1,163 @@
+// Takes locks in several orders, or holds them for long: lock_watch CASE. Prints "end".
+#include <turnkey/diagnostics.hpp>
+#include <turnkey/turnkey.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+
+turnkey::mutex accounts;
+turnkey::mutex audit_log;
+turnkey::mutex gate;
+turnkey::mutex third;
+turnkey::rw_mutex table;
+turnkey::rw_mutex index_of_table;
+
+// One after the other, so that nothing can deadlock.
+void in_goroutine(const char* name, const std::function<void()>& f) {
+  turnkey::wait_group one;
+  one.go({.name = name}, f);
+  one.wait();
+}
+
+template <class Outer, class Inner>
+void nest(Outer& outer, Inner& inner) {
+  const std::scoped_lock hold_outer(outer);
+  const std::scoped_lock hold_inner(inner);
+}
+
+void nest_readers(turnkey::rw_mutex& outer, turnkey::rw_mutex& inner) {
+  const std::shared_lock hold_outer(outer);
+  const std::shared_lock hold_inner(inner);
+}
+
+void under_the_gate(turnkey::mutex& outer, turnkey::mutex& inner) {
+  const std::scoped_lock hold(gate);
+  nest(outer, inner);
+}
+
+// Fresh locks at the same addresses, in the other order.
+void on_the_stack(bool is_reversed) {
+  turnkey::mutex a;
+  turnkey::mutex b;
+  is_reversed ? nest(b, a) : nest(a, b);
+}
+
+void hold_asleep() {
+  const std::scoped_lock hold(accounts);
+  turnkey::this_goroutine::sleep_for(400ms);
+}
+
+void hold_busy() {
+  const std::shared_lock hold(table);
+  const auto end = std::chrono::steady_clock::now() + 400ms;
+  while (std::chrono::steady_clock::now() < end) {
+  }
+}
+
+}  // namespace
+
+int main(int, char** arguments) {
+  turnkey::diagnostics::name(accounts, "accounts");
+  turnkey::diagnostics::name(table, "table");
+  const std::map<std::string, std::function<void()>> cases{
+      {"two orders",
+       [] {
+         in_goroutine("there", [] { nest(accounts, audit_log); });
+         in_goroutine("back", [] { nest(audit_log, accounts); });
+         in_goroutine("there again", [] { nest(accounts, audit_log); });
+         in_goroutine("back again", [] { nest(audit_log, accounts); });
+       }},
+      {"two orders, a thread",
+       [] {
+         in_goroutine("there", [] { nest(accounts, audit_log); });
+         std::thread([] { nest(audit_log, accounts); }).join();
+       }},
+      {"around",
+       [] {
+         in_goroutine("one", [] { nest(accounts, audit_log); });
+         in_goroutine("two", [] { nest(audit_log, third); });
+         in_goroutine("three", [] { nest(third, accounts); });
+       }},
+      {"reader and writer",
+       [] {
+         in_goroutine("reader", [] {
+           const std::shared_lock look(table);
+           const std::scoped_lock hold(accounts);
+         });
+         in_goroutine("writer", [] { nest(accounts, table); });
+       }},
+      {"one alone",
+       [] {
+         nest(accounts, audit_log);
+         nest(audit_log, accounts);
+       }},
+      {"a gate",
+       [] {
+         in_goroutine("there", [] { under_the_gate(accounts, audit_log); });
+         in_goroutine("back", [] { under_the_gate(audit_log, accounts); });
+       }},
+      {"readers",
+       [] {
+         in_goroutine("there", [] { nest_readers(table, index_of_table); });
+         in_goroutine("back", [] { nest_readers(index_of_table, table); });
+       }},
+      {"both at once",
+       [] {
+         in_goroutine("there", [] { const std::scoped_lock both(accounts, audit_log); });
+         in_goroutine("back", [] { const std::scoped_lock both(audit_log, accounts); });
+       }},
+      {"tried",
+       [] {
+         in_goroutine("there", [] { nest(accounts, audit_log); });
+         in_goroutine("back", [] {
+           const std::scoped_lock hold(audit_log);
+           if (accounts.try_lock()) accounts.unlock();
+           if (accounts.try_lock_for(1ms)) accounts.unlock();
+         });
+       }},
+      {"on the stack",
+       [] {
+         for (int i = 0; i < 20; ++i) in_goroutine("one", [i] { on_the_stack(i % 2 == 1); });
+       }},
+      {"very many",
+       [] {
+         static std::vector<turnkey::mutex> locks(2'000);
+         const auto take_all = [] {
+           for (turnkey::mutex& each : locks) each.lock();
+           for (turnkey::mutex& each : locks) each.unlock();
+         };
+         in_goroutine("one", take_all);
+         in_goroutine("two", take_all);
+       }},
+      {"asleep", [] { in_goroutine("sleeper", hold_asleep); }},
+      {"busy", [] { in_goroutine("worker", hold_busy); }},
+      {"a thread", [] { std::thread(hold_asleep).join(); }},
+      {"short",
+       [] {
+         for (int i = 0; i < 1000; ++i) in_goroutine("one", [] { nest(accounts, table); });
+       }},
+      {"slow wait",
+       [] {
+         turnkey::wait_group both;
+         both.go({.name = "holder"}, hold_asleep);
+         both.go({.name = "waiter"}, [] {
+           turnkey::this_goroutine::sleep_for(10ms);
+           const std::scoped_lock hold(accounts);
+         });
+         both.wait();
+       }},
+  };
+  cases.at(arguments[1])();
+  std::puts("end");
+}
