@@ -26,7 +26,7 @@ struct stack {
   [[nodiscard]] void* top() noexcept { return this; }
 };
 
-// 192 bytes: parked goroutines cost their stack's top page and this, so it must stay small. Records are pooled for ever.
+// 256 bytes: parked goroutines cost their stack's top page and this, so it must stay small. Records are pooled for ever.
 class alignas(64) goroutine final : public parking::control {
  public:
   // What reports say of it. waiting() tells a parked one from a running one.
