@@ -149,9 +149,16 @@ bool walk_through(const scenario& item, const look& style) {
     }
   }
   say("");
-  const int status = item.runs.back().expected.status;
-  const std::string how = (item.runs.size() > 1 ? std::to_string(item.runs.size()) + " times " : "") + "exit status " +
-                          std::to_string(status) + ", " + seconds(took);
+  std::string statuses;
+  bool are_equal = true;
+  for (const run& made : item.runs) {
+    statuses += (statuses.empty() ? "" : ", ") + std::to_string(made.expected.status);
+    are_equal = are_equal && made.expected.status == item.runs.front().expected.status;
+  }
+  if (are_equal) statuses = std::to_string(item.runs.front().expected.status);
+  const bool are_many = item.runs.size() > 1 && are_equal;
+  const std::string how =
+      (are_many ? std::to_string(item.runs.size()) + " times " : "") + "exit status " + statuses + ", " + seconds(took);
   if (wrong.empty()) say("    " + style.green("as it should be") + style.faint("  (" + how + ")"));
   for (const std::string& complaint : wrong) say("    " + style.red("NOT as it should be: ") + complaint);
   say("");
