@@ -13,6 +13,7 @@
 #include <optional>
 #include <turnkey/chan.hpp>
 #include <turnkey/select.hpp>
+#include <vector>
 
 #include "bench.hpp"
 
@@ -189,8 +190,11 @@ const registration buffered([](suite& all) {
 
 // ---- P11 -----------------------------------------------------------------------------------------------------------
 
-// Two produce, each into a channel of his own, one consumes from both; nanoseconds for each element.
-template <class Group>
+// Two produce, each into a channel of his own, one consumes from both; nanoseconds for each element. The cases are listed in
+// the call, or come in a vector that was made before.
+enum class cases { listed, in_a_vector };
+
+template <class Group, cases Form = cases::listed>
 sample select_among_two(int capacity, int count) {
   auto a = turnkey::make_chan<int>(capacity);
   auto b = turnkey::make_chan<int>(capacity);
@@ -201,7 +205,12 @@ sample select_among_two(int capacity, int count) {
   all.go([&] {
     std::uint64_t sum = 0;
     const auto add = [&](std::optional<int> v) { sum += static_cast<std::uint64_t>(*v); };
-    for (int i = 0; i < count; ++i) turnkey::select(turnkey::on_recv(a, add), turnkey::on_recv(b, add));
+    if constexpr (Form == cases::listed) {
+      for (int i = 0; i < count; ++i) turnkey::select(turnkey::on_recv(a, add), turnkey::on_recv(b, add));
+    } else {
+      std::vector<turnkey::select_case> both{turnkey::on_recv(a, add), turnkey::on_recv(b, add)};
+      for (int i = 0; i < count; ++i) turnkey::select(both);
+    }
     keep(sum);
   });
   all.wait();
@@ -218,6 +227,11 @@ void add_select(suite& all, const std::string& kind, int capacity, int few) {
        .contenders = {
            {"turnkey::select, goroutines", side::ours,
             [=] { return in_goroutine([=] { return select_among_two<turnkey::wait_group>(capacity, many); }); }},
+           {"turnkey::select, a vector of cases", side::ours,
+            [=] {
+              return in_goroutine(
+                  [=] { return select_among_two<turnkey::wait_group, cases::in_a_vector>(capacity, many); });
+            }},
            {"turnkey::select, threads", side::also_ours, [=] { return select_among_two<thread_group>(capacity, few); }},
            go_peer("select", "select", {capacity, many}),
            rust_peer("crossbeam", "select", {capacity, few})}});

@@ -1,7 +1,6 @@
-// The slow paths of mutex and rw_mutex. The state word and the invariants are in sync/lock_core.hpp.
+// The slow paths of mutex and rw_mutex for writers: waiting for the lock, and passing it on. The state word and the invariants
+// are in sync/lock_core.hpp; readers, arming and turns have files of their own.
 #include "sync/lock_core.hpp"
-
-#include <array>
 
 #include "parking/contention.hpp"
 #include "parking/control.hpp"
@@ -9,76 +8,26 @@
 #include "parking/latch.hpp"
 #include "parking/wait_queue.hpp"
 #include "platform/clock.hpp"
-#include "platform/cpu.hpp"
-#include "platform/raw_lock.hpp"
 #include "platform/report.hpp"
 #include "platform/rseq.hpp"
+#include "sync/lock_polling.hpp"
 
 namespace turnkey {
 
 using parking::contention;
 using parking::control;
-using parking::reason;
 using parking::wait_queue;
 using parking::waiter;
 
 namespace {
 
-constexpr std::int64_t turn_length = 250'000;  // how long one may keep taking a lock that another is first in line for
-constexpr std::uint32_t turn_check = 64;       // acquisitions between two looks at the clock
-constexpr std::int64_t first_poll = 8'000;     // before queueing up: most locks come free, and to sleep costs more
 constexpr std::int64_t arm_patience =
-    30'000;                    // of a goroutine, before it arms a calm lock: that interrupts the other CPUs
-constexpr int few_looks = 3;   // of a poller: about 100 ns
-constexpr int many_looks = 6;  // of a goroutine that could queue up as well: about 1 us
+    30'000;                   // of a goroutine, before it arms a calm lock: that interrupts the other CPUs
+constexpr int few_looks = 3;  // of a poller: about 100 ns
 // Unlocks of armed locks that wake nobody between two that disarm. Goroutines pass a lock around on one worker, and whoever
 // is on another arms it again soon; a thread that disarms early makes the others wait long.
 constexpr std::uint32_t calm_down_of_goroutine = 1u << 6;
 constexpr std::uint32_t calm_down_of_thread = 1u << 12;
-
-bool is_reader(const waiter& w) noexcept { return w.why() == reason::rw_mutex_lock_shared; }
-
-bool is_free_for_writer(std::uint32_t word, bool is_awake_one) noexcept {
-  return (word & lock_protocol::held) == 0 && word < lock_protocol::reader &&
-         (is_awake_one || (word & lock_protocol::reserved) == 0);
-}
-
-bool is_open_for_reader(std::uint32_t word) noexcept {
-  return (word & (lock_protocol::held | lock_protocol::blocking)) == 0;
-}
-
-// Waits between two looks at the lock, longer and longer: a poller that reads the line often slows the holder down.
-class poll_backoff {
- public:
-  void wait() noexcept {
-    platform::pause(rounds_);
-    if (rounds_ < 512) rounds_ *= 4;
-  }
-  void reset() noexcept { rounds_ = 8; }
-
- private:
-  int rounds_ = 8;
-};
-
-// True if the lock, which has just been seen free, is so at some more looks as well, each twice as far off as the one
-// before. One that is taken, freed and taken again by the same holder is free for a moment all the time; to snatch it
-// there would cost more than it brings.
-bool stays_free(const std::atomic<std::uint32_t>& word, int looks) noexcept {
-  for (int look = 0; look < looks; ++look) {
-    platform::pause(1 << look);
-    if ((word.load(std::memory_order_relaxed) & lock_protocol::held) != 0) return false;
-  }
-  return true;
-}
-
-// The lock that this OS thread keeps taking from others that want it, since when, and who of its goroutines did last.
-struct streak {
-  const lock_core* lock;
-  std::int64_t since;
-  std::uint32_t count;
-  std::uint32_t token;
-};
-[[gnu::tls_model("initial-exec")]] thread_local constinit streak turn{nullptr, 0, 0, 0};
 
 // The unlocks of armed locks by this OS thread that found nobody waiting.
 [[gnu::tls_model("initial-exec")]] thread_local constinit std::uint32_t quiet_unlocks = 0;
@@ -87,10 +36,6 @@ bool is_time_to_disarm() noexcept {
   const std::uint32_t every =
       parking::is_thread_token(parking::current_token) ? calm_down_of_thread : calm_down_of_goroutine;
   return ++quiet_unlocks % every == 0;
-}
-
-bool has_ended(const wait_limit& limit, std::int64_t now) noexcept {
-  return now >= limit.deadline() || (limit.watch() != nullptr && limit.watch()->is_raised());
 }
 
 }  // namespace
@@ -158,100 +103,6 @@ waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
   waiter* w = queue.front();
   while (w != nullptr && is_reader(*w)) w = queue.after(*w);
   return w;
-}
-
-// Makes it safe for others than the holder to change the word; see "Calm and armed". May have to be repeated.
-void lock_protocol::arm(lock_core& lock) noexcept {
-  static constinit std::array<platform::raw_lock, 16> armers;
-  // One armer a lock: who finds `arming` set after the fence has set it itself. Locks may share an armer's lock.
-  platform::raw_lock& exclusive = armers[(reinterpret_cast<std::uintptr_t>(&lock) >> 4) % armers.size()];
-  parking::latch_backoff backoff;
-  exclusive.lock();
-  // Not while somebody has the latch of a calm lock: that is an unlock, which ends with a plain store (invariant Z).
-  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  while ((word & armed) == 0) {
-    if ((word & latched) != 0) {
-      backoff.wait();
-      word = lock.state_.load(std::memory_order_relaxed);
-    } else if (lock.state_.compare_exchange_weak(word, word | arming, std::memory_order_seq_cst,
-                                                 std::memory_order_relaxed)) {
-      platform::fence_restartable();
-      word = lock.state_.load(std::memory_order_relaxed);
-      while ((word & arming) != 0) {
-        if ((word & latched) != 0) {
-          backoff.wait();
-          word = lock.state_.load(std::memory_order_relaxed);
-        } else if (lock.state_.compare_exchange_weak(word, (word & ~arming) | armed, std::memory_order_relaxed,
-                                                     std::memory_order_relaxed)) {
-          break;
-        }
-      }
-      break;
-    }
-  }
-  exclusive.unlock();
-}
-
-// Takes the latch, as anybody but the holder does: of an armed lock. Returns the word as it is now.
-std::uint32_t lock_protocol::latch_armed(lock_core& lock) noexcept {
-  parking::latch_backoff backoff;
-  for (;;) {
-    std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-    if ((word & armed) == 0) {
-      arm(lock);
-    } else if ((word & latched) != 0) {
-      backoff.wait();
-      // order: acquire -- pairs with the releases that clear the latch: the queue as its last holder left it.
-    } else if (lock.state_.compare_exchange_weak(word, word | latched, std::memory_order_acquire,
-                                                 std::memory_order_relaxed)) {
-      return word | latched;
-    }
-  }
-}
-
-// The functions that touch `turn` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
-
-// True if the caller may take a lock that is free although somebody else is first in line for it.
-[[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, std::uint32_t token) noexcept {
-  const bool is_thread = parking::is_thread_token(token);
-  const std::uint32_t last = last_owner(lock);
-  if (turn.lock == &lock && (last == turn.token || is_thread)) {
-    turn.token = token;
-    return ++turn.count % turn_check != 0 || platform::now() - turn.since <= turn_length;
-  }
-  if (!is_thread && last != token && !stays_free(lock.state_, many_looks)) return false;
-  turn = {&lock, platform::now(), 0, token};
-  return true;
-}
-
-// It may not (any more).
-[[gnu::noinline]] void lock_protocol::end_turn(lock_core& lock, std::uint32_t word) noexcept {
-  if (turn.lock != &lock || (word & latched) != 0) return;
-  turn.lock = nullptr;
-  lock.state_.compare_exchange_strong(word, word | reserved, std::memory_order_relaxed);
-}
-
-// It has the lock after a wait.
-[[gnu::noinline]] void lock_protocol::begin_turn(lock_core& lock, std::uint32_t token) noexcept {
-  turn = {&lock, platform::now(), 0, token};
-}
-
-// It goes to sleep.
-[[gnu::noinline]] void lock_protocol::leave_turn(lock_core& lock) noexcept {
-  if (turn.lock == &lock) turn.lock = nullptr;
-}
-
-// The awake one has waited long enough. If somebody has the latch, the caller comes again.
-void lock_protocol::reserve(lock_core& lock) noexcept {
-  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  while ((word & (reserved | latched)) == 0) {
-    if ((word & armed) == 0) {
-      arm(lock);
-      word = lock.state_.load(std::memory_order_relaxed);
-    } else if (lock.state_.compare_exchange_weak(word, word | reserved, std::memory_order_relaxed)) {
-      return;
-    }
-  }
 }
 
 // Takes a lock that is free but armed, past those that wait, if that is the caller's right.
@@ -394,24 +245,6 @@ bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, const contender& 
   }
 }
 
-bool lock_protocol::enqueue_reader(lock_core& lock, waiter& w) noexcept {
-  std::uint32_t word = latch_armed(lock);
-  wait_queue queue(lock.queue_);
-  queue.push_back(w);
-  for (;;) {
-    if (is_open_for_reader(word)) {
-      queue.remove(w);
-      lock.state_.fetch_and(~latched, std::memory_order_release);
-      return false;
-    }
-    // order: release -- pairs with the acquire in latch_armed().
-    if (lock.state_.compare_exchange_weak(word, (word & ~latched) | queued | readers_queued, std::memory_order_release,
-                                          std::memory_order_relaxed)) {
-      return true;
-    }
-  }
-}
-
 // A waiter whose limit has ended leaves the queue (true), unless somebody has taken it out to wake it (false).
 bool lock_protocol::withdraw(lock_core& lock, waiter& w) noexcept {
   latch_armed(lock);
@@ -463,35 +296,6 @@ void lock_protocol::settle(lock_core& lock, std::uint32_t give_up) noexcept {
     }
     if (writer != nullptr) wait_queue(lock.queue_).push_front(*writer);
   }
-}
-
-// Under the latch, with only readers in the queue: counts them in, takes them out, lets go of the latch, wakes them. Until
-// they are woken they are waiting, so the lock cannot be destroyed meanwhile.
-void lock_protocol::admit_readers(lock_core& lock) noexcept {
-  wait_queue queue(lock.queue_);
-  std::uint32_t count = 0;
-  for (waiter* w = queue.front(); w != nullptr; w = queue.after(*w)) ++count;
-  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  for (;;) {
-    const bool is_held = (word & held) != 0;  // a writer was faster: they wait for it as before
-    const std::uint32_t next = is_held ? word & ~latched : word + count * reader;
-    // order: acq_rel -- acquire pairs with the releases of unlock: the readers are let in here; release with latch_armed().
-    if (lock.state_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-      if (is_held) return;
-      break;
-    }
-  }
-  parking::wake_list admitted;
-  contention delay;
-  delay.before(queue);
-  while (waiter* const w = queue.pop_front()) {
-    w->let_in();
-    admitted.push_back(*w);
-  }
-  // order: release -- pairs with the acquire in latch_armed().
-  lock.state_.fetch_and(~(latched | queued | readers_queued), std::memory_order_release);
-  admitted.signal_all();
-  delay.charge();
 }
 
 // Frees the lock if nobody is to be woken: nobody waits, or the awake one is on its way.
@@ -561,81 +365,6 @@ void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept
   lock.state_.store(next, std::memory_order_release);
   leaving.signal_all();
   delay.charge();
-}
-
-bool lock_protocol::try_lock_shared(lock_core& lock) noexcept {
-  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  while (is_open_for_reader(word)) {
-    if (word + reader < reader) platform::fatal("sync: too many readers");
-    // order: acquire -- pairs with the releases of unlock: what the last writer did is seen.
-    if (lock.state_.compare_exchange_weak(word, word + reader, std::memory_order_acquire, std::memory_order_relaxed)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-bool lock_protocol::lock_shared_slow(lock_core& lock, const wait_limit& limit, const void* object) noexcept {
-  poll_backoff backoff;
-  std::int64_t poll_until = 0;
-  std::int64_t since = 0;
-  for (;;) {
-    if (try_lock_shared(lock)) return true;
-    const std::int64_t now = platform::now();
-    if (has_ended(limit, now)) return false;
-    if (since == 0) since = now;
-    if (poll_until == 0) poll_until = control::current().spin_time() == 0 ? now : now + first_poll;
-    if (now < poll_until) {
-      backoff.wait();
-      continue;
-    }
-    waiter w(reason::rw_mutex_lock_shared, object);
-    w.request = static_cast<std::uint64_t>(since);
-    if (!enqueue_reader(lock, w)) continue;
-    const parking::lock_wait_scope scope(w.control(), w, &lock, limit.is_unlimited());
-    if (w.wait(limit)) return true;  // whoever woke it has counted it in
-    if (withdraw(lock, w)) return false;
-    w.await_signal();
-    return true;
-  }
-}
-
-void lock_protocol::unlock_shared(lock_core& lock) noexcept {
-  parking::latch_backoff backoff;
-  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  for (;;) {
-    if (word < reader) platform::fatal("sync: RUnlock of unlocked RWMutex");
-    const bool is_last = word - reader < reader;
-    if (!is_last || (word & queued) == 0 || (word & awake) != 0) {
-      // order: release -- pairs with the acquires of lock: the writer sees what the readers did.
-      if (lock.state_.compare_exchange_weak(word, word - reader, std::memory_order_release,
-                                            std::memory_order_relaxed)) {
-        return;
-      }
-    } else if ((word & latched) != 0) {
-      backoff.wait();
-      word = lock.state_.load(std::memory_order_relaxed);
-      // order: acquire -- pairs with the release that cleared the latch: the queue.
-    } else if (lock.state_.compare_exchange_weak(word, word | latched, std::memory_order_acquire,
-                                                 std::memory_order_relaxed)) {
-      break;
-    }
-  }
-
-  // The last reader, and a writer is queued (invariant R): frozen (invariant Z).
-  waiter* const writer = first_writer(lock);
-  wait_queue queue(lock.queue_);
-  contention delay;
-  delay.before(queue);
-  queue.remove(*writer);
-  delay.after(queue);
-  const std::uint32_t kept = word & ~(queued | readers_queued | blocking);
-  // order: release -- pairs with the acquires of lock and latch_armed(). The lock may be gone after this line.
-  lock.state_.store((kept - reader) | queue_flags(lock, (word & readers_queued) != 0) | awake | blocking,
-                    std::memory_order_release);
-  writer->signal();
-  delay.charge();
-  asm volatile("");  // no tail call: a stack must show who unlocks
 }
 
 }  // namespace turnkey

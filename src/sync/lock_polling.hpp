@@ -1,0 +1,57 @@
+// What those who wait for a lock have in common while they look at it, before they queue up.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <turnkey/wait_limit.hpp>
+
+#include "parking/waiter.hpp"
+#include "platform/cpu.hpp"
+#include "sync/lock_core.hpp"
+
+namespace turnkey {
+
+constexpr std::int64_t turn_length = 250'000;  // how long one may keep taking a lock that another is first in line for
+constexpr std::int64_t first_poll = 8'000;     // before queueing up: most locks come free, and to sleep costs more
+
+inline bool is_reader(const parking::waiter& w) noexcept { return w.why() == parking::reason::rw_mutex_lock_shared; }
+
+inline bool is_free_for_writer(std::uint32_t word, bool is_awake_one) noexcept {
+  return (word & lock_protocol::held) == 0 && word < lock_protocol::reader &&
+         (is_awake_one || (word & lock_protocol::reserved) == 0);
+}
+
+inline bool is_open_for_reader(std::uint32_t word) noexcept {
+  return (word & (lock_protocol::held | lock_protocol::blocking)) == 0;
+}
+
+// Waits between two looks at the lock, longer and longer: a poller that reads the line often slows the holder down.
+class poll_backoff {
+ public:
+  void wait() noexcept {
+    platform::pause(rounds_);
+    if (rounds_ < 512) rounds_ *= 4;
+  }
+  void reset() noexcept { rounds_ = 8; }
+
+ private:
+  int rounds_ = 8;
+};
+
+// True if the lock, which has just been seen free, is so at some more looks as well, each twice as far off as the one
+// before. One that is taken, freed and taken again by the same holder is free for a moment all the time; to snatch it
+// there would cost more than it brings.
+inline bool stays_free(const std::atomic<std::uint32_t>& word, int looks) noexcept {
+  for (int look = 0; look < looks; ++look) {
+    platform::pause(1 << look);
+    if ((word.load(std::memory_order_relaxed) & lock_protocol::held) != 0) return false;
+  }
+  return true;
+}
+
+inline bool has_ended(const wait_limit& limit, std::int64_t now) noexcept {
+  return now >= limit.deadline() || (limit.watch() != nullptr && limit.watch()->is_raised());
+}
+
+}  // namespace turnkey

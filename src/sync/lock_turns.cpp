@@ -1,0 +1,57 @@
+// Turns: for how long one may keep taking a lock that another is first in line for. See "Who goes next" in sync/lock_core.hpp.
+#include "parking/control.hpp"
+#include "platform/clock.hpp"
+#include "sync/lock_core.hpp"
+#include "sync/lock_polling.hpp"
+
+namespace turnkey {
+
+namespace {
+
+constexpr std::uint32_t turn_check = 64;  // acquisitions between two looks at the clock
+constexpr int many_looks = 6;             // of a goroutine that could queue up as well: about 1 us
+
+// The lock that this OS thread keeps taking from others that want it, since when, and who of its goroutines did last.
+struct streak {
+  const lock_core* lock;
+  std::int64_t since;
+  std::uint32_t count;
+  std::uint32_t token;
+};
+[[gnu::tls_model("initial-exec")]] thread_local constinit streak turn{nullptr, 0, 0, 0};
+
+}  // namespace
+
+// The functions that touch `turn` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
+
+// True if the caller may take a lock that is free although somebody else is first in line for it.
+[[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, std::uint32_t token) noexcept {
+  const bool is_thread = parking::is_thread_token(token);
+  const std::uint32_t last = last_owner(lock);
+  if (turn.lock == &lock && (last == turn.token || is_thread)) {
+    turn.token = token;
+    return ++turn.count % turn_check != 0 || platform::now() - turn.since <= turn_length;
+  }
+  if (!is_thread && last != token && !stays_free(lock.state_, many_looks)) return false;
+  turn = {&lock, platform::now(), 0, token};
+  return true;
+}
+
+// It may not (any more).
+[[gnu::noinline]] void lock_protocol::end_turn(lock_core& lock, std::uint32_t word) noexcept {
+  if (turn.lock != &lock || (word & latched) != 0) return;
+  turn.lock = nullptr;
+  lock.state_.compare_exchange_strong(word, word | reserved, std::memory_order_relaxed);
+}
+
+// It has the lock after a wait.
+[[gnu::noinline]] void lock_protocol::begin_turn(lock_core& lock, std::uint32_t token) noexcept {
+  turn = {&lock, platform::now(), 0, token};
+}
+
+// It goes to sleep.
+[[gnu::noinline]] void lock_protocol::leave_turn(lock_core& lock) noexcept {
+  if (turn.lock == &lock) turn.lock = nullptr;
+}
+
+}  // namespace turnkey
