@@ -4,6 +4,7 @@
 #include <bit>
 #include <new>
 
+#include "platform/sanitizer.hpp"
 #include "platform/stack_memory.hpp"
 #include "platform/thread.hpp"
 #include "platform/thread_stack.hpp"
@@ -109,6 +110,7 @@ std::uint32_t census::group_like(const goroutine_group& seen) noexcept {
 }
 
 bool observe(const goroutine& g, goroutine_group& seen, goroutine_entry& entry) noexcept {
+  const platform::tsan_ignore ignore;
   constexpr int most_looks = 3;
   bool is_seen = false;
   for (int i = 0; i < most_looks && !is_seen; ++i) {
@@ -141,6 +143,7 @@ void census::add(const goroutine& g) noexcept {
 }
 
 std::uint32_t census::take(std::uint32_t first) noexcept {
+  const platform::tsan_ignore ignore;
   const std::uint32_t count = runtime::goroutine_pool::record_count();
   if (memory_ == nullptr && (first == count || !reserve(count - first))) return first;
   size_ = group_count_ = 0;
