@@ -95,7 +95,9 @@ TEST(Dump, ShowsTheStackOfAGoroutineThatRuns) {
   turnkey::wait_group wg;
   wg.go({.name = "spinner"}, spins_until, std::cref(is_over));
   const std::string text = dump_until("\"spinner\" \\[running\\]");
+#ifndef SUPPORT_HAS_TSAN  // most of the time it is in TSan's runtime, which has no frame pointers
   EXPECT_TRUE(matches(text, "^goroutine [0-9]+ \"spinner\" \\[running\\]:\n(    .*\n)*    .*spins_until\\("));
+#endif
   is_over = true;
   wg.wait();
 }

@@ -14,6 +14,7 @@
 #include <new>
 
 #include "platform/raw_lock.hpp"
+#include "platform/sanitizer.hpp"
 
 namespace turnkey::diagnostics {
 
@@ -95,6 +96,7 @@ void name_object(const void* object, std::string_view text) {
 }
 
 std::string_view name_of(const void* object) noexcept {
+  const platform::tsan_ignore ignore;
   // order: acquire -- pairs with with_room() and put().
   const table* const known = names.load(std::memory_order_acquire);
   if (known == nullptr || object == nullptr) return {};
@@ -105,6 +107,7 @@ std::string_view name_of(const void* object) noexcept {
 }
 
 void write_object_name(platform::text& out, const void* object) noexcept {
+  const platform::tsan_ignore ignore;
   if (const std::string_view name = name_of(object); !name.empty()) out << '"' << name << "\" ";
   out << object;
 }

@@ -63,7 +63,7 @@ constexpr unsigned attribute_linkage_name = 0x6e;
 
 struct libdw {
   dwfl* (*dwfl_begin)(const dwfl_callbacks*);
-  void (*dwfl_report_begin)(dwfl*);
+  void (*dwfl_report_begin_add)(dwfl*);
   int (*dwfl_linux_proc_report)(dwfl*, pid_t);
   int (*dwfl_report_end)(dwfl*, void*, void*);
   decltype(dwfl_callbacks::find_elf) dwfl_linux_proc_find_elf;
@@ -100,7 +100,7 @@ struct libdw {
       return false;
     }
     find(library, "dwfl_begin", dwfl_begin);
-    find(library, "dwfl_report_begin", dwfl_report_begin);
+    find(library, "dwfl_report_begin_add", dwfl_report_begin_add);
     find(library, "dwfl_linux_proc_report", dwfl_linux_proc_report);
     find(library, "dwfl_report_end", dwfl_report_end);
     find(library, "dwfl_linux_proc_find_elf", dwfl_linux_proc_find_elf);
@@ -140,8 +140,9 @@ int find_debuginfo(dwfl_module* module, void** data, const char* name, std::uint
   return dw.dwfl_standard_find_debuginfo(module, data, name, base, file, link, checksum, found);
 }
 
+// Adds to what was reported before, and takes nothing away: names that have been looked up are kept as pointers into it.
 bool report_modules() noexcept {
-  dw.dwfl_report_begin(session);
+  dw.dwfl_report_begin_add(session);
   const bool is_done = dw.dwfl_linux_proc_report(session, getpid()) == 0;
   return dw.dwfl_report_end(session, nullptr, nullptr) == 0 && is_done;
 }

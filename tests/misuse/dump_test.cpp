@@ -140,8 +140,9 @@ TEST(Dump, IsOnlyWrittenWhenSomebodyAsks) {
 TEST(Dump, OfAHundredThousandGoroutinesIsOneEntryAndTakesSeconds) {
   const outcome end = run("dump", {"many"});
   EXPECT_EQ(end.status, 0);
-  EXPECT_TRUE(end.out.starts_with("100000 goroutines: ")) << end.out.substr(0, 200);
-  EXPECT_EQ(count(end.out, ", 100000"), 1);
+  const std::string all = misuse::is_tsan ? "2000" : "100000";  // TSan knows no more than 8,000
+  EXPECT_TRUE(end.out.starts_with(all + " goroutines: ")) << end.out.substr(0, 200);
+  EXPECT_EQ(count(end.out, ", " + all), 1);
   EXPECT_EQ(count(end.out, "receives()"), 1);
   EXPECT_EQ(count(end.out, "created by "), 1);
   EXPECT_LT(std::stod(end.err), misuse::is_sanitized ? 30 : 5);
