@@ -158,7 +158,10 @@ void many() {
     std::ostringstream text;
     turnkey::diagnostics::dump(text);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    if (!text.str().starts_with(std::to_string(count) + " goroutines: ") && tries < 10) continue;
+    if (!text.str().starts_with(std::to_string(count) + " goroutines: ") && tries < 100) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));  // sanitizers take long to start them
+      continue;
+    }
     std::cout << text.str();
     std::cerr << took.count() << '\n';
     return;
