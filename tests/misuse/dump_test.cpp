@@ -47,7 +47,8 @@ TEST(Quit, WritesWhatEverybodyWaitsForAndEndsTheProgramWithStatus2) {
   const std::string main_thread = "thread " + std::to_string(end.pid);
   EXPECT_TRUE(has_line(end.err, {main_thread, "[sync.Mutex.Lock", "]: waits for mutex 0x", "held by", main_thread}))
       << end;
-  EXPECT_TRUE(matches(end.err, "^    turnkey::mutex::lock\\(\\).*\n.*waiting_main\\(\\)")) << end;
+  // ThreadSanitizer's runtime, where its threads may be, has no frame pointers.
+  EXPECT_TRUE(misuse::is_tsan || matches(end.err, "^    turnkey::mutex::lock\\(\\).*\n.*waiting_main\\(\\)")) << end;
 }
 
 TEST(Quit, ShowsTheStackOfAGoroutineThatNeverLeavesTheCpu) {

@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <shared_mutex>
+#include <sstream>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -26,10 +27,27 @@ turnkey::mutex audit_log;
 turnkey::rw_mutex table;
 turnkey::wait_group all;
 
-// Locks the first, gives others the time to lock theirs, and wants the second.
+// Until the dump shows so many that wait for a lock. Whoever closes a cycle reports it before that.
+void await_waiting(int wanted) {
+  for (;; sleep_for(5ms)) {
+    std::ostringstream text;
+    turnkey::diagnostics::dump(text);
+    const std::string dumped = text.str();
+    int found = 0;
+    for (std::size_t at = 0; (at = dumped.find(": waits for ", at)) != std::string::npos; ++at) {
+      const std::size_t line_end = dumped.find('\n', at);
+      if (dumped.substr(at, line_end - at).find("mutex") != std::string::npos) ++found;
+    }
+    if (found >= wanted) return;
+  }
+}
+
+// Locks the first, waits until all `members` of the cycle have locked theirs, and wants the second.
+turnkey::wait_group first_locks;
 void lock_both(turnkey::mutex& first, turnkey::mutex& second) {
   const std::scoped_lock outer(first);
-  sleep_for(20ms);
+  first_locks.done();
+  first_locks.wait();
   const std::scoped_lock inner(second);
 }
 
@@ -39,69 +57,80 @@ void go_on() {
 }
 
 void in_goroutine_and_thread(const std::function<void()>& a, const std::function<void()>& b) {
+  first_locks.add(2);
   all.go({.name = "one"}, a);
   std::thread(b).detach();
-  sleep_for(200ms);
+  await_waiting(2);
 }
 
 void around(int length) {
   static std::vector<turnkey::mutex> locks(static_cast<std::size_t>(length));
+  first_locks.add(length);
   for (std::size_t i = 0; i < locks.size(); ++i) {
     all.go([i] { lock_both(locks[i], locks[(i + 1) % locks.size()]); });
   }
-  sleep_for(200ms);
+  await_waiting(length);
 }
 
 void read_again() {
+  first_locks.add();
   all.go({.name = "reader"}, [] {
     const std::shared_lock once(table);
-    sleep_for(60ms);
+    first_locks.done();
+    await_waiting(1);
     const std::shared_lock twice(table);
   });
   all.go({.name = "writer"}, [] {
-    sleep_for(20ms);
+    first_locks.wait();
     const std::scoped_lock hold(table);
   });
-  sleep_for(200ms);
+  await_waiting(2);
 }
 
 // One holds the table for reading and wants the mutex, the other the other way round.
 void reader_and_mutex() {
+  first_locks.add(2);
   all.go({.name = "reader"}, [] {
     const std::shared_lock look(table);
-    sleep_for(50ms);
+    first_locks.done();
+    first_locks.wait();
     const std::scoped_lock hold(accounts);
   });
   all.go({.name = "writer"}, [] {
     const std::scoped_lock hold(accounts);
-    sleep_for(10ms);
+    first_locks.done();
+    first_locks.wait();
     const std::scoped_lock change(table);
   });
-  sleep_for(200ms);
+  await_waiting(2);
 }
 
 // ---- No cycles ------------------------------------------------------------------------------------------------------
 
 // Would be a cycle, but one gives up.
 void with_a_limit() {
+  first_locks.add(2);
   all.go([] { lock_both(accounts, audit_log); });
   all.go([] {
     const std::scoped_lock outer(audit_log);
-    sleep_for(20ms);
+    first_locks.done();
+    first_locks.wait();
     if (accounts.try_lock_for(100ms)) accounts.unlock();
   });
   all.wait();
 }
 
 void with_a_stop() {
+  first_locks.add(2);
   std::stop_source stop;
   all.go([] { lock_both(accounts, audit_log); });
   all.go([&] {
     const std::scoped_lock outer(audit_log);
-    sleep_for(20ms);
+    first_locks.done();
+    first_locks.wait();
     if (accounts.lock(stop.get_token())) accounts.unlock();
   });
-  sleep_for(100ms);
+  await_waiting(2);
   stop.request_stop();
   all.wait();
 }
@@ -167,13 +196,15 @@ int main(int, char** arguments) {
   const std::map<std::string, std::function<void()>> cases{
       {"self",
        [] {
+         first_locks.add();
          all.go({.name = "clerk"}, [] { lock_both(accounts, accounts); });
-         sleep_for(200ms);
+         await_waiting(1);
        }},
       {"self, a thread",
        [] {
+         first_locks.add();
          std::thread([] { lock_both(accounts, accounts); }).detach();
-         sleep_for(200ms);
+         await_waiting(1);
        }},
       {"upgrade",
        [] {
@@ -181,7 +212,7 @@ int main(int, char** arguments) {
            const std::shared_lock look(table);
            const std::scoped_lock change(table);
          });
-         sleep_for(200ms);
+         await_waiting(1);
        }},
       {"write, then read",
        [] {
@@ -189,13 +220,14 @@ int main(int, char** arguments) {
            const std::scoped_lock change(table);
            const std::shared_lock look(table);
          });
-         sleep_for(200ms);
+         await_waiting(1);
        }},
       {"two",
        [] {
+         first_locks.add(2);
          all.go({.name = "transfer"}, [] { lock_both(accounts, audit_log); });
          all.go({.name = "audit"}, [] { lock_both(audit_log, accounts); });
-         sleep_for(200ms);
+         await_waiting(2);
        }},
       {"a goroutine and a thread",
        [] { in_goroutine_and_thread([] { lock_both(accounts, audit_log); }, [] { lock_both(audit_log, accounts); }); }},
@@ -208,6 +240,7 @@ int main(int, char** arguments) {
       {"in order", in_order},
       {"nobody else",
        [] {
+         first_locks.add();
          all.go({.name = "clerk"}, [] { lock_both(accounts, accounts); });
          all.wait();
        }},
