@@ -57,7 +57,7 @@ void parked() {
   say("done");
 }
 
-void waiting_main() {
+[[clang::no_thread_safety_analysis]] void waiting_main() {
   turnkey::go({.name = "reader"}, receives);
   await(reader_is_parked);
   // A program of which something still runs: nothing says that this is for ever.

@@ -134,8 +134,8 @@ int main(int, char** arguments) {
        [] {
          static std::vector<turnkey::mutex> locks(2'000);
          const auto take_all = [] {
-           for (turnkey::mutex& each : locks) each.lock();
-           for (turnkey::mutex& each : locks) each.unlock();
+           std::vector<std::unique_lock<turnkey::mutex>> held;
+           for (turnkey::mutex& each : locks) held.emplace_back(each);
          };
          in_goroutine("one", take_all);
          in_goroutine("two", take_all);
