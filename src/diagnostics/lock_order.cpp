@@ -65,9 +65,9 @@ struct known_lock {
 
 // All of it under `table`.
 constinit platform::raw_lock table;
-constinit std::array<known_lock, most_locks> locks{};               // by address
-constinit std::array<order, most_orders> orders{};                  // from 1
-constinit std::array<std::uint32_t, most_orders * 2> index_of{};    // of orders, by what they are
+constinit std::array<known_lock, most_locks> locks{};                          // by address
+constinit std::array<order, most_orders> orders{};                             // from 1
+constinit std::array<std::uint32_t, std::size_t{most_orders} * 2> index_of{};  // of orders, by what they are
 constinit std::array<std::uint32_t, most_orders> first_of_outer{};  // by the outer class; several may share a place
 constinit std::uint32_t order_count = 1;
 constinit std::uint32_t lock_count = 0;

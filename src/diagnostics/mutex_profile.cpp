@@ -141,7 +141,7 @@ stack trim(const std::uintptr_t* frames, std::uint32_t count) {
   std::uint32_t end = begin;
   while (end < count) {
     const std::string_view name = name_at(frames[end]);
-    if (end != begin && platform::is_internal(name) && name.find("goroutine_main") != name.npos) break;
+    if (end != begin && platform::is_internal(name) && name.find("goroutine_main") != std::string_view::npos) break;
     ++end;
     if (name == "main") break;
   }

@@ -79,11 +79,11 @@ table& with_room() {
 
 }  // namespace
 
-void name_object(const void* object, std::string_view text) {
+void name_object(const void* object, std::string_view name) {
   // Made before the lock is taken: allocation may throw.
-  const std::size_t length = std::min({text.size(), text.find('\0'), longest});
+  const std::size_t length = std::min({name.size(), name.find('\0'), longest});
   auto copy = std::make_unique<char[]>(length + 1);
-  std::memcpy(copy.get(), text.data(), length);
+  std::memcpy(copy.get(), name.data(), length);
   lock.lock();
   try {
     with_room().put(object, copy.get());
