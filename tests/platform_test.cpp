@@ -648,7 +648,7 @@ TEST_F(Text, ShowsTheStackOfWhoIsSwitchedOut) {
   EXPECT_NE(outer, std::string::npos) << str();
   EXPECT_LT(inner, outer) << str();
   EXPECT_EQ(str().find("turnkey_switch"), std::string::npos) << str();
-  EXPECT_EQ(str().find("main"), std::string::npos) << str();
+  EXPECT_EQ(str().find("    main    "), std::string::npos) << str();
 
   // By frame pointers, as far as they go.
   char other_buffer[20'000];
