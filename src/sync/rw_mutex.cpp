@@ -96,19 +96,24 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
   return true;
 }
 
+// Without a token the caller is new, or watched: see parking::watch_locks().
 [[gnu::noinline]] void rw_mutex::lock_shared() noexcept {
-  control& me = caller();
-  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
-    watch->wants(me, this, reason::rw_mutex_lock_shared, lock_protocol::is_new(core_));
+  if (parking::current_token == 0) [[unlikely]] {
+    lock_shared_within(wait_limit());
+    return;
+  }
+  control& me = *parking::current_control;
   if (!lock_protocol::try_lock_shared(core_)) lock_protocol::lock_shared_slow(core_, wait_limit(), this);
-  acquired_for_reading(this, me);
+  me.note_read(this);
+  platform::tsan_acquire(this);
 }
 
 [[gnu::noinline]] void rw_mutex::unlock_shared() noexcept {
   platform::tsan_release(readers_of(this));
   control& me = caller();
-  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
-    watch->unlocks(me, this, reason::rw_mutex_lock_shared);
+  if (parking::current_token == 0) [[unlikely]] {
+    if (const lock_watcher* const watch = lock_watch()) watch->unlocks(me, this, reason::rw_mutex_lock_shared);
+  }
   if (!me.forget_read(this)) [[unlikely]] {
     if (auto* const hook = parking::on_foreign_unlock.load(std::memory_order_acquire)) hook(this);
   }
@@ -124,6 +129,8 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
 
 [[gnu::noinline]] bool rw_mutex::lock_shared_within(const wait_limit& limit) noexcept {
   control& me = caller();
+  if (const lock_watcher* const watch = lock_watch(); watch != nullptr && limit.is_unlimited()) [[unlikely]]
+    watch->wants(me, this, reason::rw_mutex_lock_shared, lock_protocol::is_new(core_));
   const bool has_it = lock_protocol::lock_shared_slow(core_, limit, this);
   if (has_it) acquired_for_reading(this, me);
   return has_it;
