@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "matches.hpp"
 #include "platform/report.hpp"
 #include "platform/sanitizer.hpp"
 #include "platform/thread.hpp"
@@ -22,17 +23,14 @@
 
 namespace {
 
+using support::matches;
+
 using namespace std::chrono_literals;
 
 std::string dump() {
   std::ostringstream text;
   turnkey::diagnostics::dump(text);
   return text.str();
-}
-
-testing::AssertionResult matches(const std::string& text, const std::string& pattern) {
-  if (std::regex_search(text, std::regex(pattern, std::regex::multiline))) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "nothing matches " << pattern << " in\n" << text;
 }
 
 // Looks until it is so.

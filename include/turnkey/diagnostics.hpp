@@ -21,6 +21,7 @@ using fatal_handler = void (*)(std::string_view report);
 // Sets the handler, returns the one before; null stands for stderr. Thread-safe.
 fatal_handler set_fatal_handler(fatal_handler handler) noexcept;
 
+// What name() below calls, with the address by which reports know the object. Not for direct use.
 void name_object(const void* object, std::string_view name);
 
 // The name that every report shows for a mutex, rw_mutex, chan or whatever else is waited for: `mutex "accounts" 0x...`.

@@ -40,8 +40,8 @@ struct goroutine_options {
 class goroutine_launch {
  public:
   // Reserves a goroutine with room for `size` bytes. `site`: for reports, the return address of the user's call. The
-  // templates that take theirs are not inlined, so that it lies in the user's function. Throws std::bad_alloc, std::invalid_argument (options), or
-  // std::system_error if the scheduler cannot start its first thread.
+  // templates that take theirs are not inlined, so that it lies in the user's function. Throws std::bad_alloc,
+  // std::invalid_argument (options), or std::system_error if the scheduler cannot start its first thread.
   goroutine_launch(const void* site, const goroutine_options* options, std::size_t size, std::size_t align,
                    void (*run)(void*));
   ~goroutine_launch();  // gives the goroutine back if it was not started

@@ -27,9 +27,8 @@ class lock_core {
   constexpr explicit lock_core(std::uint32_t idle) noexcept : state_(idle) {}
 
   alignas(8) std::atomic<std::uint32_t> state_;
-  std::atomic<std::uint32_t> owner_{
-      0};                             // who locked it last, and whether that one has unlocked it; right behind state_
-  parking::waiter* queue_ = nullptr;  // guarded by the latch bit of state_
+  std::atomic<std::uint32_t> owner_{0};  // who locked it last, and whether it has unlocked it; right behind state_
+  parking::waiter* queue_ = nullptr;     // guarded by the latch bit of state_
 };
 
 }  // namespace turnkey

@@ -24,6 +24,7 @@ class latch_backoff {
   int rounds_ = 0;
 };
 
+// The rest of latch(), out of line.
 template <class Word>
 [[gnu::noinline]] Word latch_slowly(std::atomic<Word>& word, Word bit) noexcept {
   latch_backoff backoff;

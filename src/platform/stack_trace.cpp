@@ -206,11 +206,12 @@ void unwind_and_print(void* raw) noexcept {
 
 void print_found(void* raw) noexcept { print(*static_cast<job*>(raw)->to, static_cast<job*>(raw)->frames); }
 
-void run(void (*function)(void*), job& work) noexcept {
+// Under begin_trace().
+void run(void (*function)(void*), void* argument) noexcept {
   if (tracer_stack != nullptr) {
-    turnkey_call_on(tracer_stack, function, &work);
+    turnkey_call_on(tracer_stack, function, argument);
   } else {
-    function(&work);
+    function(argument);
   }
 }
 
@@ -323,11 +324,7 @@ void take_own_frames(stack_frames& to) noexcept {
 
 bool run_with_symbols(void (*work)(void*), void* argument) noexcept {
   if (!begin_trace()) return false;
-  if (tracer_stack != nullptr) {
-    turnkey_call_on(tracer_stack, work, argument);
-  } else {
-    work(argument);
-  }
+  run(work, argument);
   end_trace();
   return true;
 }
@@ -369,14 +366,7 @@ bool take_switched_frames(stack_frames& to, const void* saved, const void* top, 
                 .size = (end - begin) / 8 * 8,
                 .is_still = is_still,
                 .argument = argument};
-  if (!begin_trace()) return false;
-  if (tracer_stack != nullptr) {
-    turnkey_call_on(tracer_stack, copy_and_unwind, &work);
-  } else {
-    copy_and_unwind(&work);
-  }
-  end_trace();
-  return work.is_taken;
+  return run_with_symbols(copy_and_unwind, &work) && work.is_taken;
 }
 
 text& text::stack() noexcept { return stack_of(nullptr); }
@@ -385,7 +375,7 @@ text& text::stack_of(const void* saved) noexcept {
   const tsan_ignore ignore;
   job work{.to = this, .frames = {}, .saved = saved};
   if (begin_trace()) {
-    run(unwind_and_print, work);
+    run(unwind_and_print, &work);
     end_trace();
     return *this;
   }
@@ -402,7 +392,7 @@ text& text::stack_at(const stack_frames& frames) noexcept {
   const tsan_ignore ignore;
   job work{.to = this, .frames = frames};
   if (begin_trace()) {
-    run(print_found, work);
+    run(print_found, &work);
     end_trace();
   } else {
     print_addresses(*this, work.frames);
@@ -414,9 +404,7 @@ text& text::caller_at(const void* return_address) noexcept {
   const tsan_ignore ignore;
   job work{.to = this, .frames = {}};
   work.frames.add(reinterpret_cast<std::uintptr_t>(return_address) - 1);
-  if (!begin_trace()) return *this << return_address;
-  run(print_caller, work);
-  end_trace();
+  if (!run_with_symbols(print_caller, &work)) *this << return_address;
   return *this;
 }
 

@@ -327,12 +327,7 @@ void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept
     if ((word & queued) == 0 || (word & (awake | readers_queued)) == awake) {
       if (release_quickly(lock, kind)) return;
       word = lock.state_.load(std::memory_order_relaxed);
-    } else if ((word & latched) != 0) {
-      backoff.wait();
-      word = lock.state_.load(std::memory_order_relaxed);
-      // order: acquire -- pairs with the release that cleared the latch: the queue.
-    } else if (lock.state_.compare_exchange_weak(word, word | latched, std::memory_order_acquire,
-                                                 std::memory_order_relaxed)) {
+    } else if (latch_or_wait(lock, word, backoff)) {
       break;
     }
   }

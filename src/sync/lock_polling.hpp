@@ -6,6 +6,7 @@
 
 #include <turnkey/wait_limit.hpp>
 
+#include "parking/latch.hpp"
 #include "parking/waiter.hpp"
 #include "platform/cpu.hpp"
 #include "sync/lock_core.hpp"
@@ -48,6 +49,19 @@ inline bool stays_free(const std::atomic<std::uint32_t>& word, int looks) noexce
     if ((word.load(std::memory_order_relaxed) & lock_protocol::held) != 0) return false;
   }
   return true;
+}
+
+// An unlock that has somebody to wake wants the latch, of a lock whose word was `word`. False: `word` is as it is now.
+inline bool latch_or_wait(lock_core& lock, std::uint32_t& word, parking::latch_backoff& backoff) noexcept {
+  auto& state = lock_protocol::state(lock);
+  if ((word & lock_protocol::latched) != 0) {
+    backoff.wait();
+    word = state.load(std::memory_order_relaxed);
+    return false;
+  }
+  // order: acquire -- pairs with the release that cleared the latch: the queue.
+  return state.compare_exchange_weak(word, word | lock_protocol::latched, std::memory_order_acquire,
+                                     std::memory_order_relaxed);
 }
 
 inline bool has_ended(const wait_limit& limit, std::int64_t now) noexcept {

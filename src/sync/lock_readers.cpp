@@ -113,12 +113,7 @@ void lock_protocol::unlock_shared(lock_core& lock) noexcept {
                                             std::memory_order_relaxed)) {
         return;
       }
-    } else if ((word & latched) != 0) {
-      backoff.wait();
-      word = lock.state_.load(std::memory_order_relaxed);
-      // order: acquire -- pairs with the release that cleared the latch: the queue.
-    } else if (lock.state_.compare_exchange_weak(word, word | latched, std::memory_order_acquire,
-                                                 std::memory_order_relaxed)) {
+    } else if (latch_or_wait(lock, word, backoff)) {
       break;
     }
   }

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <regex>
 #include <string>
 #include <vector>
 
+#include "matches.hpp"
 #include "misuse/child.hpp"
 
 namespace {
@@ -16,6 +16,7 @@ using misuse::count;
 using misuse::has_line;
 using misuse::outcome;
 using misuse::run;
+using support::matches;
 
 bool has_libdw() { return !misuse::is_asan && ::dlopen("libdw.so.1", RTLD_LAZY) != nullptr; }
 
@@ -30,11 +31,6 @@ testing::AssertionResult dumped(const outcome& end) {
   if (end.status != 2) return testing::AssertionFailure() << "status is not 2: " << end;
   if (!end.err.starts_with("SIGQUIT: quit\n\n")) return testing::AssertionFailure() << "no dump: " << end;
   return testing::AssertionSuccess();
-}
-
-testing::AssertionResult matches(const std::string& text, const std::string& pattern) {
-  if (std::regex_search(text, std::regex(pattern, std::regex::multiline))) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "nothing matches " << pattern << " in\n" << text;
 }
 
 TEST(Quit, WritesWhatEverybodyWaitsForAndEndsTheProgramWithStatus2) {

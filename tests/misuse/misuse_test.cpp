@@ -1,9 +1,9 @@
 // What the library says to misuse, and how the program ends: each case is a program of its own, from programs/.
+#include "matches.hpp"
 #include "misuse/child.hpp"
 
 #include <gtest/gtest.h>
 
-#include <regex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,6 +15,7 @@ using misuse::count;
 using misuse::has_line;
 using misuse::outcome;
 using misuse::run;
+using support::matches;
 
 constexpr int fatal_status = 2;
 constexpr const char* deadlock_line = "fatal error: all goroutines are asleep - deadlock!\n";
@@ -33,11 +34,6 @@ testing::AssertionResult ended_quietly(const outcome& end, int status, const std
   if (!end.err.empty()) return testing::AssertionFailure() << "something on stderr: " << end;
   if (end.out != out) return testing::AssertionFailure() << "stdout is not \"" << out << "\": " << end;
   return testing::AssertionSuccess();
-}
-
-testing::AssertionResult matches(const std::string& text, const std::string& pattern) {
-  if (std::regex_search(text, std::regex(pattern, std::regex::multiline))) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "nothing matches " << pattern << " in\n" << text;
 }
 
 // --- unlock -------------------------------------------------------------------------------------------------------
