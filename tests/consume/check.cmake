@@ -25,7 +25,8 @@ function(run)
 endfunction()
 
 function(build how)  # the rest: arguments for the configure step
-  run(${CMAKE_COMMAND} -S ${here}/${how} -B ${work}/${how} -G ${generator} -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER=${compiler} ${ARGN})
+  run(${CMAKE_COMMAND} -S ${here}/${how} -B ${work}/${how} -G ${generator} -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0
+    -DCMAKE_CXX_COMPILER=${compiler} ${ARGN})
   run(${CMAKE_COMMAND} --build ${work}/${how} --parallel 2)
   run(${work}/${how}/consumer)
 endfunction()
