@@ -7,13 +7,15 @@
 //                .contenders = {{"turnkey", side::ours, f}, {"std::mutex", side::standard, g}, go_peer("sync.Mutex", "mutex")}});
 //   });
 //
-// Every round measures each contender once, in an order that rotates: a machine that changes its mind hits them all
-// alike. One round before is not counted. A ratio is the median of the rounds' own ratios.
+// Every round goes through all benchmarks and measures each of their contenders once, in an order that rotates: a machine
+// that changes its mind hits them all alike. One round before is not counted. A ratio is the median of the rounds' own
+// ratios.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <turnkey/turnkey.hpp>
@@ -28,6 +30,7 @@ struct settings {
   int procs = 0;                            // workers: ours, and Go's Ps
   bool is_pinned = false;                   // OS threads stay on one CPU each
   std::chrono::milliseconds duration{200};  // of a measurement that runs for a time, not for a count
+  std::chrono::milliseconds glance{30};     // the same, where the measurement is one of very many
 };
 const settings& current_settings();
 
@@ -37,8 +40,8 @@ struct sample {
   std::vector<double> figures = {};
 };
 
-// also_ours: ours as well, but the goals are not about it.
-enum class side { ours, also_ours, standard, go, other };
+// also_ours: ours as well, but the goals are not about it. any_rival: for goals only, whoever of the others did best.
+enum class side { ours, also_ours, standard, go, other, any_rival };
 
 struct contender {
   std::string name;
@@ -55,6 +58,20 @@ struct goal {
   std::string figure = {};    // the figure it is about; empty: the value
 };
 
+// Benchmarks with the same curve are its points.
+struct point {
+  std::string curve;  // its title
+  std::string axis;   // what `at` counts
+  double at = 0;
+};
+
+// Two contenders, by name, whose ratio is of interest by itself.
+struct comparison {
+  std::string name;
+  std::string of;
+  std::string over;
+};
+
 struct benchmark {
   std::string id;        // "P3", or "P3.8" for a part that can be chosen by itself
   std::string question;  // what is measured, in a line
@@ -63,6 +80,8 @@ struct benchmark {
   std::vector<std::string> figure_names = {};
   std::vector<goal> goals = {};
   std::vector<contender> contenders = {};
+  std::optional<point> on = {};
+  std::vector<comparison> comparisons = {};
   std::vector<std::string> left_out = {};  // filled in by suite::add
 };
 
@@ -85,13 +104,22 @@ class registration {
 };
 
 // A case of a program in peers/, with its parameters. Each measurement is a process of its own, which warms up, measures
-// and prints one line; starting it is not measured. Cannot be measured where the program was not built.
+// and prints one line; starting it is not measured. Cannot be measured where the program was not built. own_peer is ours:
+// for what can be measured once in a process only.
+contender own_peer(const std::string& name, const std::string& workload,
+                   const std::vector<std::int64_t>& parameters = {});
 contender go_peer(const std::string& name, const std::string& workload,
                   const std::vector<std::int64_t>& parameters = {});
 contender rust_peer(const std::string& name, const std::string& workload,
                     const std::vector<std::int64_t>& parameters = {});
 contender boost_peer(const std::string& name, const std::string& workload,
                      const std::vector<std::int64_t>& parameters = {});
+// Boost.Fiber on one worker, and on as many as we have: a step from one to the other may cost a hundred times as much, so
+// there the last parameter, the count, is a fifth. Its best setting differs from row to row, so both are shown.
+void add_boost_peers(benchmark& to, const std::string& workload, std::vector<std::int64_t> parameters);
+
+// The same benchmark by number of workers, 1, 2, 4 and 16: P12 becomes P12.w1 and so on.
+void add_by_workers(suite& all, const benchmark& one);
 
 // ---- for the measured code -----------------------------------------------------------------------------------------
 
@@ -105,6 +133,9 @@ inline double nanoseconds_since(clock::time_point start) {
 inline void keep(std::uint64_t value) { asm volatile("" : : "r"(value)); }
 // Makes the compiler believe that all memory was read and written here.
 inline void touch_memory() { asm volatile("" : : : "memory"); }
+
+// How many workers we have, and how many Ps Go programs have that are started from now on.
+void use_workers(int count);
 
 // Nanoseconds that each of `count` calls of f takes.
 template <class F>
@@ -141,9 +172,9 @@ class thread_group {
 };
 
 // What a thread does between two critical sections: a chain of dependent multiplications, which takes equally long in
-// every language. private_work_steps() of them take 18 ns on this machine.
+// every language. private_work_steps(18) of them take 18 ns on this machine.
 [[gnu::noinline]] std::uint64_t private_work(std::uint64_t seed, int steps);
-int private_work_steps();
+int private_work_steps(double nanoseconds = 18);
 
 // Keeps the calling thread on CPU `index` modulo their number, if settings::is_pinned.
 void pin_thread(int index);

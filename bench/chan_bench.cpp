@@ -107,19 +107,6 @@ sample ping_pong_through_queues(int count) {
   return ping_pong<thread_group>(there, back, count);
 }
 
-// Boost's contenders: on one worker, and on as many as we have, where a value may cost a hundred times as much.
-void add_boost(benchmark& to, const std::string& workload, const std::vector<std::int64_t>& parameters, int count) {
-  const auto add = [&](const std::string& name, int workers, int values) {
-    std::vector<std::int64_t> all = parameters;
-    all.push_back(values);
-    all.push_back(workers);
-    to.contenders.push_back(boost_peer("Boost.Fiber, " + name, workload, all));
-  };
-  const int procs = current_settings().procs;
-  add("1 worker", 1, count);
-  if (procs > 1) add(std::to_string(procs) + " workers", procs, count / 5);
-}
-
 const registration unbuffered([](suite& all) {
   constexpr int many = 300'000;
   constexpr int few = 5'000;  // for those whose every step is a system call
@@ -134,7 +121,7 @@ const registration unbuffered([](suite& all) {
           {"turnkey::chan, threads", side::also_ours, [] { return ping_pong_through_chans<thread_group>(few); }},
           {"std::mutex + deque, threads", side::standard, [] { return ping_pong_through_queues(few); }},
           go_peer("chan", "ping_pong", {many})}};
-  add_boost(one, "ping_pong", {}, 100'000);
+  add_boost_peers(one, "ping_pong", {100'000});
   one.contenders.push_back(rust_peer("crossbeam", "ping_pong", {few}));
   all.add(std::move(one));
 });
@@ -178,7 +165,8 @@ void add_buffered(suite& all, int pairs, const std::string& who) {
                     {"turnkey::chan, threads", side::also_ours, [=] { return through_chan<thread_group>(pairs, few); }},
                     {"std::mutex + deque, threads", side::standard, [=] { return through_queue(pairs, few); }},
                     go_peer("chan", "buffered", {room, pairs, many})}};
-  add_boost(one, "buffered", {room, pairs}, 500'000);
+  if (pairs > 1) add_by_workers(all, one);
+  add_boost_peers(one, "buffered", {room, pairs, 500'000});
   one.contenders.push_back(rust_peer("crossbeam", "buffered", {room, pairs, many}));
   all.add(std::move(one));
 }

@@ -1,18 +1,23 @@
 // P3: one mutex that everybody wants: how much gets through, is it shared out fairly, how long may one have to wait?
 //
-// turnkey::mutex with threads and with goroutines, std::mutex with threads, Go's sync.Mutex with goroutines; 2, 8 and 64
-// of them. Each locks, adds 1, unlocks and works 18 ns on its own, for a fixed time. Throughput, what the least served
-// got in comparison with the most served, and the longest wait stand side by side: each is easy to have alone.
+// turnkey::mutex with threads and with goroutines, Go's sync.Mutex with goroutines, those of std, abseil, oneTBB, nsync and
+// parking_lot with threads; 1, 2, 4, 8 and 64 of them. Each locks, adds 1, unlocks and works 18 ns on its own, for a fixed
+// time. Throughput, what the least served got in comparison with the most served, and the longest wait stand side by side:
+// each is easy to have alone.
 //
 // The longest wait is known in two ways, and the longer one counts. Every 64th call is timed; not all of them, because
 // the clock costs as much as the lock. And everybody sees how many others were served since his own last turn, which
-// misses nobody, not even him who is never served again; at the throughput measured, that many take so long.
+// misses nobody, not even him who is never served again; at the throughput measured, that many take so long. The other
+// percentiles of the wait are of the timed calls only; they are exact to an eighth, and the clock itself is in them.
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
+#include <cmath>
 #include <mutex>
 #include <thread>
 
-#include "bench.hpp"
+#include "rivals.hpp"
 
 namespace {
 
@@ -20,12 +25,28 @@ using namespace bench;
 
 enum phase : int { warming_up, measuring, over };
 
+// Counts waits in bins that are an eighth of a power of two wide, from a nanosecond to some minutes.
+constexpr std::size_t bins = std::size_t{8} * 40;
+
+std::size_t bin_of(std::int64_t nanoseconds) {
+  const auto wait = static_cast<std::uint64_t>(std::max<std::int64_t>(nanoseconds, 1));
+  const auto power = static_cast<std::size_t>(std::bit_width(wait)) - 1;
+  const std::uint64_t eighth = power >= 3 ? (wait >> (power - 3)) & 7 : (wait << (3 - power)) & 7;
+  return std::min(power * 8 + static_cast<std::size_t>(eighth), bins - 1);
+}
+
+// In the middle of the bin.
+double microseconds_of(std::size_t bin) {
+  return std::ldexp(1 + (static_cast<double>(bin % 8) + 0.5) / 8, static_cast<int>(bin / 8)) / 1e3;
+}
+
 // What one contender did. On lines of its own; only it writes there.
 struct place {
   std::atomic<std::uint64_t> served{0};
   std::atomic<std::uint64_t> last_turn{0};    // what the shared count was then
   std::atomic<std::uint64_t> overtaken{0};    // the most turns of others between two of its own, while measuring
   std::atomic<std::int64_t> longest_wait{0};  // nanoseconds, of the calls that were timed while measuring
+  std::array<std::atomic<std::uint32_t>, bins> waits{};  // the same calls
 };
 
 template <class T>
@@ -53,7 +74,11 @@ class arena {
       const std::uint64_t turn = shared_.value.turns.load(std::memory_order_relaxed) + 1;
       shared_.value.turns.store(turn, std::memory_order_relaxed);
       shared_.value.mu.unlock();
-      if (now == measuring) raise(mine.longest_wait, std::int64_t{waited.count()});
+      if (now == measuring && is_timed) {
+        raise(mine.longest_wait, std::int64_t{waited.count()});
+        std::atomic<std::uint32_t>& bin = mine.waits[bin_of(waited.count())];
+        bin.store(bin.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      }
       if (before == measuring) raise(mine.overtaken, turn - last_turn - 1);
       before = now;
       last_turn = turn;
@@ -90,7 +115,9 @@ class arena {
                           static_cast<double>(overtaken) * elapsed / turns});
     }
     const auto [least, most] = std::minmax_element(served.begin(), served.end());
-    return {turns / elapsed * 1e3, {static_cast<double>(*least) / static_cast<double>(*most), longest / 1e6}};
+    return {turns / elapsed * 1e3,
+            {static_cast<double>(*least) / static_cast<double>(*most), wait_of(0.5), wait_of(0.99), wait_of(0.999),
+             longest / 1e6}};
   }
 
  private:
@@ -103,6 +130,24 @@ class arena {
     std::vector<std::uint64_t> all;
     for (const auto& each : places_) all.push_back(each.value.served.load(std::memory_order_relaxed));
     return all;
+  }
+
+  // Microseconds that the part `share` of the timed calls waited less.
+  double wait_of(double share) const {
+    std::array<std::uint64_t, bins> counts{};
+    std::uint64_t all = 0;
+    for (const auto& each : places_) {
+      for (std::size_t bin = 0; bin < bins; ++bin) {
+        const std::uint64_t count = each.value.waits[bin].load(std::memory_order_relaxed);
+        counts[bin] += count;
+        all += count;
+      }
+    }
+    std::size_t bin = 0;
+    for (auto below = static_cast<double>(counts[0]); bin + 1 < bins && below < share * static_cast<double>(all);) {
+      below += static_cast<double>(counts[++bin]);
+    }
+    return microseconds_of(bin);
   }
 
   apart<guarded_count> shared_;
@@ -135,24 +180,31 @@ sample among_goroutines(int contenders) {
 }
 
 void add_contention(suite& all, int contenders, std::vector<goal> goals) {
-  all.add({.id = "P3." + std::to_string(contenders),
-           .question = "one mutex, " + std::to_string(contenders) + " contenders, 18 ns of private work in between",
-           .unit = "M/s",
-           .is_more_better = true,
-           .figure_names = {"least/most", "longest wait ms"},
-           .goals = std::move(goals),
-           .contenders = {
-               {"turnkey::mutex, goroutines", side::ours, [=] { return among_goroutines(contenders); }},
-               {"turnkey::mutex, threads", side::ours, [=] { return among_threads<turnkey::mutex>(contenders); }},
-               {"std::mutex, threads", side::standard, [=] { return among_threads<std::mutex>(contenders); }},
-               go_peer("sync.Mutex", "contention",
-                       {contenders, current_settings().duration.count(), private_work_steps()})}});
+  benchmark one{
+      .id = "P3." + std::to_string(contenders),
+      .question = "one mutex, " + std::to_string(contenders) + (contenders == 1 ? " contender" : " contenders") +
+                  ", 18 ns of private work in between",
+      .unit = "M/s",
+      .is_more_better = true,
+      .figure_names = {"least/most", "wait p50 us", "wait p99 us", "wait p99.9 us", "longest wait ms"},
+      .goals = std::move(goals),
+      .contenders = {{"turnkey::mutex, goroutines", side::ours, [=] { return among_goroutines(contenders); }},
+                     {"turnkey::mutex, threads", side::ours, [=] { return among_threads<turnkey::mutex>(contenders); }},
+                     {"std::mutex", side::standard, [=] { return among_threads<std::mutex>(contenders); }},
+                     go_peer("sync.Mutex", "contention",
+                             {contenders, current_settings().duration.count(), private_work_steps()})},
+      .on = point{"P3: one mutex that everybody wants", "contenders", static_cast<double>(contenders)}};
+  add_rival_mutexes(
+      one, [=]<class Mutex>() { return std::function<sample()>([=] { return among_threads<Mutex>(contenders); }); });
+  one.contenders.push_back(rust_peer("parking_lot::Mutex", "contention",
+                                     {contenders, current_settings().duration.count(), private_work_steps()}));
+  all.add(std::move(one));
 }
 
 const registration contention([](suite& all) {
   using enum goal::relation;
   const goal waits{at_most, 10, side::ours, "longest wait ms"};
-  add_contention(all, 2, {});
+  for (const int contenders : {1, 2, 4}) add_contention(all, contenders, {});
   add_contention(all, 8, {{at_least, 2.2, side::standard}, {at_least, 0.8, side::ours, "least/most"}, waits});
   add_contention(all, 64, {{at_least, 2.5, side::standard}, {at_least, 0.5, side::ours, "least/most"}, waits});
 });

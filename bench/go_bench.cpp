@@ -1,9 +1,13 @@
-// P6:  what does a goroutine cost from its start until it was waited for?        turnkey, std::thread, Go
-// P8:  what does it cost to let the others run?                                  turnkey, Go
-// P12: a thousand goroutines add 1 under a mutex, how long does it take?         turnkey, std::thread, Go
+// P6:  what does a goroutine cost from its start until it was waited for?        turnkey, std::thread, Go, Boost.Fiber
+// P7:  what does a goroutine cost that waits, in time and memory?                turnkey, Go, Boost.Fiber
+// P8:  what does it cost to let the others run?                                  turnkey, Go, Boost.Fiber
+// P12: a thousand goroutines add 1 under a mutex, how long does it take?         turnkey, std::thread, Go, Boost.Fiber
 //
 // In Go the starting side is always a goroutine. Ours may be an OS thread as well, which has to wake a worker and be woken
-// by one, so that is a row of its own. All numbers are of a warm program, which has done the same just before.
+// by one, so that is a row of its own. All numbers are of a warm program, which has done the same just before; but for P7, whose
+// memory is that of a process which has done nothing else.
+#include <unistd.h>
+
 #include <algorithm>
 #include <mutex>
 #include <thread>
@@ -43,15 +47,18 @@ sample threads_in_batches(int batch) {
 
 const registration starting([](suite& all) {
   const goal aim{goal::relation::at_most, 0.25, side::go};
-  all.add({.id = "P6.1000",
-           .question = "start goroutines and wait for them, a thousand at a time",
-           .unit = "ns each",
-           .goals = {aim},
-           .contenders = {{"turnkey, from a goroutine", side::ours,
-                           [] { return in_goroutine([] { return goroutines_in_batches(1000, 100); }); }},
-                          {"turnkey, from a thread", side::ours, [] { return goroutines_in_batches(1000, 100); }},
-                          {"std::thread", side::standard, [] { return threads_in_batches(1000); }},
-                          go_peer("goroutines", "start", {1000, 100})}});
+  benchmark thousand{
+      .id = "P6.1000",
+      .question = "start goroutines and wait for them, a thousand at a time",
+      .unit = "ns each",
+      .goals = {aim},
+      .contenders = {{"turnkey, from a goroutine", side::ours,
+                      [] { return in_goroutine([] { return goroutines_in_batches(1000, 100); }); }},
+                     {"turnkey, from a thread", side::ours, [] { return goroutines_in_batches(1000, 100); }},
+                     {"std::thread", side::standard, [] { return threads_in_batches(1000); }},
+                     go_peer("goroutines", "start", {1000, 100})}};
+  add_boost_peers(thousand, "start", {1000, 100});
+  all.add(std::move(thousand));
   all.add({.id = "P6.1000000",
            .question = "start a million goroutines, then wait for them",
            .unit = "ns each",
@@ -60,6 +67,38 @@ const registration starting([](suite& all) {
                            [] { return in_goroutine([] { return goroutines_in_batches(1'000'000, 1); }); }},
                           {"turnkey, from a thread", side::ours, [] { return goroutines_in_batches(1'000'000, 1); }},
                           go_peer("goroutines", "start", {1'000'000, 1})}});
+});
+
+// ---- P7 ------------------------------------------------------------------------------------------------------------
+
+// Whether so many goroutines of a page and a half each fit into half of the machine's memory.
+bool has_room_for(int goroutines) {
+  const auto bytes = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  return goroutines * 6144.0 < bytes / 2;
+}
+
+void add_parked(suite& all, int goroutines) {
+  benchmark one{
+      .id = "P7." + std::to_string(goroutines),
+      .question = "start " + std::to_string(goroutines) + " goroutines that wait",
+      .unit = "ns each",
+      .figure_names = {"bytes each"},
+      .goals = {{goal::relation::at_most, 1.2, side::go}, {goal::relation::at_most, 4500, side::ours, "bytes each"}},
+      .contenders = {own_peer("turnkey", "parked", {goroutines}), go_peer("goroutines", "parked", {goroutines})}};
+  // A million stacks of Boost's would not fit.
+  if (goroutines <= 100'000) one.contenders.push_back(boost_peer("Boost.Fiber, 1 worker", "parked", {goroutines, 1}));
+  if (!has_room_for(goroutines)) {
+    for (contender& each : one.contenders) {
+      each.name += " (too little memory)";
+      each.measure = nullptr;
+    }
+  }
+  all.add(std::move(one));
+}
+
+const registration parking([](suite& all) {
+  add_parked(all, 100'000);
+  add_parked(all, 1'000'000);
 });
 
 // ---- P8 ------------------------------------------------------------------------------------------------------------
@@ -80,13 +119,16 @@ sample yields_among(int goroutines, int times) {
 }
 
 void add_yield(suite& all, int goroutines, int times) {
-  all.add({.id = "P8." + std::to_string(goroutines),
-           .question = "yield, " + std::to_string(goroutines) + " goroutines",
-           .unit = "ns",
-           .goals = {{goal::relation::at_most, 0.2, side::go}},
-           .contenders = {
-               {"turnkey", side::ours, [=] { return in_goroutine([=] { return yields_among(goroutines, times); }); }},
-               go_peer("runtime.Gosched", "yield", {goroutines, times})}});
+  benchmark one{.id = "P8." + std::to_string(goroutines),
+                .question = "yield, " + std::to_string(goroutines) + " goroutines",
+                .unit = "ns",
+                .goals = {{goal::relation::at_most, 0.2, side::go}},
+                .contenders = {{"turnkey", side::ours,
+                                [=] { return in_goroutine([=] { return yields_among(goroutines, times); }); }},
+                               go_peer("runtime.Gosched", "yield", {goroutines, times})}};
+  if (goroutines > 2) add_by_workers(all, one);
+  add_boost_peers(one, "yield", {goroutines, times});
+  all.add(std::move(one));
 }
 
 const registration yielding([](suite& all) {
@@ -140,15 +182,20 @@ sample counted(F count_once, int times) {
 
 const registration counting([](suite& all) {
   constexpr int times = 50;
-  all.add({.id = "P12",
-           .question = "1,000 goroutines add 1 to a counter under a mutex, warm",
-           .unit = "us",
-           .goals = {{goal::relation::at_most, 0.2, side::go}},
-           .contenders = {{"turnkey, from a goroutine", side::ours,
-                           [] { return in_goroutine([] { return counted(count_with_goroutines, times); }); }},
-                          {"turnkey, from a thread", side::ours, [] { return counted(count_with_goroutines, times); }},
-                          {"std::thread", side::standard, [] { return counted(count_with_threads, 1); }},
-                          go_peer("goroutines", "count", {adders, times})}});
+  benchmark one{
+      .id = "P12",
+      .question = "1,000 goroutines add 1 to a counter under a mutex, warm",
+      .unit = "us",
+      .goals = {{goal::relation::at_most, 0.2, side::go}},
+      .contenders = {{"turnkey, from a goroutine", side::ours,
+                      [] { return in_goroutine([] { return counted(count_with_goroutines, times); }); }},
+                     {"turnkey, from a thread", side::ours, [] { return counted(count_with_goroutines, times); }},
+                     go_peer("goroutines", "count", {adders, times})}};
+  add_by_workers(all, one);
+  one.contenders.insert(one.contenders.begin() + 2,
+                        {"std::thread", side::standard, [] { return counted(count_with_threads, 1); }});
+  add_boost_peers(one, "count", {adders, times});
+  all.add(std::move(one));
 });
 
 }  // namespace

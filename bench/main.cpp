@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <turnkey/turnkey.hpp>
 
-#include "run.hpp"
+#include "statistics.hpp"
 
 namespace {
 
@@ -44,18 +46,53 @@ bool is_chosen(const std::string& id, const std::vector<std::string>& names) {
          });
 }
 
-int run(const std::vector<bench::benchmark>& chosen, const bench::plan& how, const std::string& json) {
-  const bench::machine where = bench::this_machine();
-  const second_thread alive;
-  std::vector<bench::result> results;
-  for (const bench::benchmark& each : chosen) results.push_back(bench::measure(each, how));
-  bench::print_table(where, results);
-  if (!json.empty()) {
-    std::ofstream file(json);
-    bench::write_json(file, where, results);
-    if (!file.flush()) throw std::runtime_error("cannot write " + json);
+// Where the results go, besides the terminal; empty: nowhere.
+struct outputs {
+  std::string json = "build/bench/bench.json";
+  std::string markdown = "build/bench/bench.md";
+  std::string html = "build/bench/bench.html";
+};
+
+// What the reader must know before the figures.
+std::string remark_on(const bench::report& run) {
+  std::string text;
+  std::size_t few = 0;
+  for (const bench::result& each : run.results) {
+    const int rounds = bench::rounds_of(each);
+    if (rounds > 0 && rounds < bench::enough_rounds) ++few;
   }
-  return 0;
+  if (few > 0) {
+    text = (few == run.results.size() ? "No row has" : std::to_string(few) + " rows do not have") +
+           std::string(" ten rounds: take their medians for rough.");
+  }
+  if (run.where.load_before > 0.5 * run.where.cpus) {
+    text += std::string(text.empty() ? "" : " ") + "Others used this machine when it began: trust no figure.";
+  }
+  return text;
+}
+
+void write(const std::string& path, void (*writer)(std::ostream&, const bench::report&), const bench::report& run) {
+  if (path.empty()) return;
+  if (const auto folder = std::filesystem::path(path).parent_path(); !folder.empty()) {
+    std::filesystem::create_directories(folder);
+  }
+  std::ofstream file(path);
+  writer(file, run);
+  if (!file.flush()) throw std::runtime_error("cannot write " + path);
+  std::printf("%s\n", path.c_str());
+}
+
+void run(const std::vector<bench::benchmark>& chosen, const bench::plan& how, const outputs& to) {
+  bench::report report{.where = bench::this_machine(), .results = {}, .remark = {}};
+  const second_thread alive;
+  report.results = bench::measure(chosen, how);
+  report.where.load_after = bench::current_load();
+  report.remark = remark_on(report);
+  bench::print_table(report);
+  std::printf("\n");
+  write(to.json, bench::write_json, report);
+  write(to.markdown, bench::write_markdown, report);
+  write(to.html, bench::write_html, report);
 }
 
 }  // namespace
@@ -63,8 +100,8 @@ int run(const std::vector<bench::benchmark>& chosen, const bench::plan& how, con
 int main(int argc, char** argv) {
   bench::settings chosen{.procs = turnkey::max_procs()};
   bench::plan how;
+  outputs to;
   std::vector<std::string> names;
-  std::string json;
   double seconds = 0;
   bool only_list = false;
   CLI::App options("Measures turnkey, std, Go and others on the same work: interleaved rounds, medians, ratios.");
@@ -72,17 +109,21 @@ int main(int argc, char** argv) {
   options.add_option("-r,--rounds", how.rounds, "rounds that are counted")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  options.add_option("-t,--time", seconds, "seconds for all of it: fewer rounds, but three at least");
+  options
+      .add_option("-t,--time", seconds,
+                  "for all of it, such as 90s or 5m: fewer rounds, of what takes longest first; three at least")
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}}));
   options.add_option("-p,--procs", chosen.procs, "workers, and Go's GOMAXPROCS")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  options.add_flag("--pin", chosen.is_pinned, "keep each OS thread of P3, P13 and C4 on one CPU");
-  options.add_option("-j,--json", json, "write all samples to this file");
+  options.add_flag("--pin", chosen.is_pinned, "keep each OS thread of P3, P5, P13 and C1 to C4 on one CPU");
+  options.add_option("-j,--json", to.json, "where all samples go; \"\": nowhere")->capture_default_str();
+  options.add_option("--markdown", to.markdown, "where a table goes")->capture_default_str();
+  options.add_option("--html", to.html, "where a page with plots goes")->capture_default_str();
   options.add_flag("-l,--list", only_list, "list the benchmarks");
   CLI11_PARSE(options, argc, argv);
 
-  turnkey::set_max_procs(chosen.procs);
-  setenv("GOMAXPROCS", std::to_string(chosen.procs).c_str(), 1);
+  bench::use_workers(chosen.procs);
   std::vector<bench::benchmark> benchmarks = bench::registered(chosen).all();
   for (const std::string& name : names) {
     if (std::none_of(benchmarks.begin(), benchmarks.end(),
@@ -97,9 +138,10 @@ int main(int argc, char** argv) {
       std::printf("%-14s %s, %s\n", one.id.c_str(), one.question.c_str(), one.unit.c_str());
     return 0;
   }
-  how.time = std::chrono::duration<double>(seconds / static_cast<double>(benchmarks.size()));
+  how.time = std::chrono::duration<double>(seconds);
   try {
-    return run(benchmarks, how, json);
+    run(benchmarks, how, to);
+    return 0;
   } catch (const std::exception& failure) {
     std::fprintf(stderr, "turnkey_bench: %s\n", failure.what());
     return 1;

@@ -22,49 +22,11 @@
 #include <tbb/concurrent_hash_map.h>
 #endif
 
-#include "bench.hpp"
+#include "crowd.hpp"
 
 namespace {
 
 using namespace bench;
-
-// Millions of calls of `operate` a second, by so many threads. It is given a random number, and what it returns is used.
-template <class F>
-sample throughput(int threads, F operate) {
-  std::atomic<bool> is_over{false};
-  std::atomic<std::uint64_t> calls{0};
-  thread_group all;
-  const auto start = clock::now();
-  for (int i = 0; i < threads; ++i) {
-    all.go([&, i] {
-      pin_thread(i);
-      std::uint64_t random = 0x9e3779b97f4a7c15U * static_cast<std::uint64_t>(i + 1);
-      std::uint64_t sum = 0;
-      std::uint64_t done = 0;
-      while (!is_over.load(std::memory_order_relaxed)) {
-        for (int k = 0; k < 64; ++k) {
-          random ^= random << 13;
-          random ^= random >> 7;
-          random ^= random << 17;
-          sum += operate(random);
-        }
-        done += 64;
-      }
-      keep(sum);
-      calls.fetch_add(done, std::memory_order_relaxed);
-    });
-  }
-  std::this_thread::sleep_for(current_settings().duration);
-  is_over.store(true, std::memory_order_relaxed);
-  all.wait();
-  return {static_cast<double>(calls.load(std::memory_order_relaxed)) / nanoseconds_since(start) * 1e3};
-}
-
-// Of a thousand random numbers so many.
-bool is_one_of_a_thousand(std::uint64_t random, unsigned share) { return random % 1000 < share; }
-
-// A number below `end`, from other bits.
-std::size_t index_below(std::size_t end, std::uint64_t random) { return (random >> 20) % end; }
 
 // ---- P13 -----------------------------------------------------------------------------------------------------------
 
@@ -155,7 +117,7 @@ Map& filled() {
 template <template <class> class Map, class Key>
 sample loads_and_stores(int threads) {
   Map<Key>& map = filled<Map<Key>, Key>();
-  return throughput(threads, [&map](std::uint64_t random) {
+  return throughput<thread_group>(threads, current_settings().duration, [&map](std::uint64_t random) {
     const auto& key = keys<Key>::at(index_below(entries, random));
     if (!is_one_of_a_thousand(random, stores)) return static_cast<std::uint64_t>(map.load(key));
     map.store(key, static_cast<int>(random >> 40));
@@ -203,7 +165,8 @@ constexpr int crowd = 8;
 template <class Thing>
 sample used_by_a_crowd(std::uint64_t (*operate)(Thing& thing, std::uint64_t random)) {
   const auto thing = std::make_unique<apart<Thing>>();
-  return throughput(crowd, [&](std::uint64_t random) { return operate(thing->value, random); });
+  return throughput<thread_group>(crowd, current_settings().duration,
+                                  [&](std::uint64_t random) { return operate(thing->value, random); });
 }
 
 // All that follow do the same under the names that the contenders give it.

@@ -1,6 +1,7 @@
 // The contenders that are programs of their own, one for each language or runtime, run as a child process for each measurement.
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <memory>
@@ -13,14 +14,22 @@
 namespace bench {
 namespace {
 
+const std::string own_program = TURNKEY_PEERS_DIR "/turnkey_peer";
 const std::string go_program = TURNKEY_PEERS_DIR "/go_peer";
 const std::string rust_program = TURNKEY_PEERS_DIR "/rust_peer";
 const std::string boost_program = TURNKEY_PEERS_DIR "/boost_peer";
 
+// Without this malloc gives a fiber's stack back when the fiber ends, and the next one pays for its pages again, which makes
+// Boost.Fiber three to four times slower.
+const std::string boost_environment =
+    "GLIBC_TUNABLES=glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=67108864:"
+    "glibc.malloc.mmap_threshold=1073741824 ";
+
 bool is_there(const std::string& program) { return access(program.c_str(), X_OK) == 0; }
 
 nlohmann::json ask(const std::string& program, const std::string& arguments) {
-  const std::string command = "exec '" + program + "' " + arguments;
+  const std::string command =
+      (program == boost_program ? boost_environment : "") + "exec '" + program + "' " + arguments;
   const auto close = [](FILE* stream) { pclose(stream); };
   const std::unique_ptr<FILE, decltype(close)> answer(popen(command.c_str(), "re"), close);
   if (!answer) throw std::runtime_error("cannot run " + command);
@@ -46,6 +55,10 @@ contender peer(contender one, const std::string& program, const std::string& wor
 
 }  // namespace
 
+contender own_peer(const std::string& name, const std::string& workload, const std::vector<std::int64_t>& parameters) {
+  return peer({name, side::ours, nullptr}, own_program, workload, parameters);
+}
+
 contender go_peer(const std::string& name, const std::string& workload, const std::vector<std::int64_t>& parameters) {
   return peer({name + " (Go)", side::go, nullptr}, go_program, workload, parameters);
 }
@@ -59,8 +72,25 @@ contender boost_peer(const std::string& name, const std::string& workload,
   return peer({name, side::other, nullptr}, boost_program, workload, parameters);
 }
 
-std::string go_version() {
-  return is_there(go_program) ? ask(go_program, "version").at("version").get<std::string>() : "";
+void add_boost_peers(benchmark& to, const std::string& workload, std::vector<std::int64_t> parameters) {
+  const int procs = current_settings().procs;
+  parameters.push_back(1);
+  to.contenders.push_back(boost_peer("Boost.Fiber, 1 worker", workload, parameters));
+  if (procs == 1) return;
+  parameters.back() = procs;
+  std::int64_t& count = parameters[parameters.size() - 2];
+  count = std::max<std::int64_t>(1, count / 5);
+  to.contenders.push_back(boost_peer("Boost.Fiber, " + std::to_string(procs) + " workers", workload, parameters));
+}
+
+std::vector<std::string> peer_versions() {
+  std::vector<std::string> all;
+  for (const std::string* program : {&go_program, &rust_program, &boost_program}) {
+    if (!is_there(*program)) continue;
+    const nlohmann::json answer = ask(*program, "version");
+    for (const auto& each : answer.at("versions")) all.push_back(each.get<std::string>());
+  }
+  return all;
 }
 
 }  // namespace bench

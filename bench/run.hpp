@@ -24,29 +24,46 @@ struct result {
 
 struct plan {
   int rounds = 11;
-  std::chrono::duration<double> time{0};  // for each benchmark; 0: no limit. Three rounds are run in any case.
+  // For all of it; 0: no limit. If ten rounds of everything do not fit, what takes longest has three. Three are run in any case.
+  std::chrono::duration<double> time{0};
 };
+constexpr int enough_rounds = 10;
 
 // All that is registered, with these settings in force.
 suite registered(const settings& chosen);
 
-// Measures one benchmark, telling on stderr how far it is. Throws what a contender throws.
-result measure(const benchmark& what, const plan& how);
+// Measures them all, telling on stderr how far it is. Throws what a contender throws.
+std::vector<result> measure(const std::vector<benchmark>& all, const plan& how);
 
-// The version of the Go program's runtime; empty if there is no Go program.
-std::string go_version();
+// The versions of the programs in peers/ that are there, and of what they are made of.
+std::vector<std::string> peer_versions();
 
 // Where it was measured, and in what company.
 struct machine {
   unsigned cpus;
   std::string processor;
   std::string kernel;
-  double load;     // how many threads wanted to run in the last minute
-  std::string go;  // see go_version
+  std::string memory;
+  std::string date;
+  std::string compiler;             // with its flags
+  std::vector<std::string> rivals;  // name and version of each that takes part
+  double load_before;               // how many threads wanted to run in the last minute
+  double load_after = 0;
 };
 machine this_machine();
+double current_load();
 
-void print_table(const machine& where, const std::vector<result>& results);
-void write_json(std::ostream& out, const machine& where, const std::vector<result>& results);
+struct report {
+  machine where;
+  std::vector<result> results;
+  std::string remark;  // what the reader must know about this run; may be empty
+};
+
+void print_table(const report& run);
+void write_json(std::ostream& out, const report& run);
+// The rows of README.md: id, work, ours, std, Go, the best of the others, goals. Without what is a point of a curve only.
+void write_markdown(std::ostream& out, const report& run);
+// One file that needs no other: page.html with the JSON in it.
+void write_html(std::ostream& out, const report& run);
 
 }  // namespace bench

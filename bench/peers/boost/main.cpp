@@ -2,17 +2,22 @@
 // only. Each run measures one workload, once, after a warm-up of its own:
 //
 //   boost_peer WORKLOAD PARAMETERS... WORKERS
+//   boost_peer version
 //
 // and prints one line: {"value":14.9,"figures":[]}, in the unit of the benchmark of the same work in turnkey_bench.
 //
 // With one worker it is Boost's own scheduling, round robin; with several, work_stealing, with workers that sleep when they
-// find nothing, as those that do not take the processor from others. All fibers are there before the first value goes, so
-// it does not matter where their stacks come from.
+// find nothing, as those that do not take the processor from others. Stacks come from malloc, which turnkey_bench tells by its
+// tunables to keep them: the workloads that start fibers are three to four times slower otherwise.
+#include <unistd.h>
+
 #include <boost/fiber/all.hpp>
+#include <boost/version.hpp>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -124,6 +129,88 @@ void through_buffer(int capacity, int pairs, int count) {
   all.wait();
 }
 
+// P6: so many fibers at a time.
+void start_and_wait(int batch) {
+  group all;
+  for (int i = 0; i < batch; ++i) all.go([] {});
+  all.wait();
+}
+
+// P8: so many fibers yield `times` times each.
+void yields_among(int fibers, int times) {
+  group all;
+  for (int i = 0; i < fibers; ++i) {
+    all.go([times] {
+      for (int k = 0; k < times; ++k) boost::this_fiber::yield();
+    });
+  }
+  all.wait();
+}
+
+// P4: so many fibers lock and unlock one mutex `times` times each.
+void many_on_one(int fibers, int times) {
+  fibers::mutex mu;
+  group all;
+  for (int i = 0; i < fibers; ++i) {
+    all.go([&mu, times] {
+      for (int k = 0; k < times; ++k) {
+        mu.lock();
+        mu.unlock();
+      }
+    });
+  }
+  all.wait();
+}
+
+// P12: so many fibers add 1 under a mutex.
+void count_once(int adders) {
+  fibers::mutex mu;
+  int counter = 0;
+  group all;
+  for (int i = 0; i < adders; ++i) {
+    all.go([&] {
+      const std::scoped_lock hold(mu);
+      ++counter;
+    });
+  }
+  all.wait();
+  sink = static_cast<std::uint64_t>(counter);
+}
+
+double resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  double size = 0;
+  double pages = 0;
+  file >> size >> pages;
+  return pages * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+// P7: nanoseconds and bytes for each of so many fibers that wait. With stacks of 16 KiB, as more would not fit.
+void parked(int fibers) {
+  fibers::mutex mu;
+  fibers::condition_variable never;
+  int waiting = 0;
+  const auto start_all = [&](int count) {
+    waiting = 0;
+    for (int i = 0; i < count; ++i) {
+      fibers::fiber(fibers::launch::post, std::allocator_arg, fibers::fixedsize_stack(16 << 10), [&] {
+        std::unique_lock hold(mu);
+        ++waiting;
+        never.wait(hold);
+      }).detach();
+    }
+    while (waiting < count) boost::this_fiber::yield();
+  };
+  start_all(1000);
+  const double before = resident_bytes();
+  const auto start = std::chrono::steady_clock::now();
+  start_all(fibers);
+  const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
+  std::printf("{\"value\":%f,\"figures\":[%f]}\n", elapsed.count() / fibers, (resident_bytes() - before) / fibers);
+  std::fflush(stdout);
+  _exit(0);  // they cannot end
+}
+
 // Nanoseconds for each of `count`.
 template <class F>
 double time_each(int count, F work) {
@@ -134,22 +221,52 @@ double time_each(int count, F work) {
 }
 
 double measure(const std::string& workload, const std::vector<int>& parameters) {
-  if (workload == "ping_pong" && parameters.size() == 2) {
-    const workers all(parameters[1]);
-    return time_each(parameters[0], ping_pong);
-  }
-  if (workload == "buffered" && parameters.size() == 4) {
-    const workers all(parameters[3]);
+  const int workers_wanted = parameters.empty() ? 1 : parameters.back();
+  const auto is = [&](const char* name, std::size_t count) {
+    return workload == name && parameters.size() == count + 1;
+  };
+  const workers all(workers_wanted);
+  if (is("ping_pong", 1)) return time_each(parameters[0], ping_pong);
+  if (is("buffered", 3)) {
     return time_each(parameters[2], [&](int count) { through_buffer(parameters[0], parameters[1], count); });
   }
-  std::fprintf(stderr, "usage: boost_peer ping_pong COUNT WORKERS | buffered CAPACITY PAIRS COUNT WORKERS\n");
-  std::exit(2);
+  if (is("start", 2)) {
+    const auto batches = [&](int count) {
+      for (int i = 0; i < count; ++i) start_and_wait(parameters[0]);
+    };
+    return time_each(parameters[1], batches) / parameters[0];
+  }
+  if (is("yield", 2)) {
+    return time_each(parameters[1], [&](int times) { yields_among(parameters[0], times); }) / parameters[0];
+  }
+  if (is("mutex_crowd", 3)) {  // in milliseconds, as a whole
+    many_on_one(parameters[0], parameters[1]);
+    return time_each(1,
+                     [&](int times) {
+                       if (times > 0) many_on_one(parameters[0], parameters[1]);
+                     }) /
+           1e6;
+  }
+  if (is("count", 2)) {  // in microseconds
+    const auto counts = [&](int count) {
+      for (int i = 0; i < count; ++i) count_once(parameters[0]);
+    };
+    return time_each(parameters[1], counts) / 1e3;
+  }
+  if (is("parked", 1)) parked(parameters[0]);
+  std::fprintf(stderr, "boost_peer: no workload \"%s\" with %zu parameters\n", workload.c_str(), parameters.size());
+  std::_Exit(2);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  const std::string workload = argc > 1 ? argv[1] : "";
+  if (workload == "version") {
+    std::printf("{\"versions\":[\"Boost.Fiber %d.%d\"]}\n", BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000);
+    return 0;
+  }
   std::vector<int> parameters;
   for (int i = 2; i < argc; ++i) parameters.push_back(std::atoi(argv[i]));
-  std::printf("{\"value\":%f,\"figures\":[]}\n", measure(argc > 1 ? argv[1] : "", parameters));
+  std::printf("{\"value\":%f,\"figures\":[]}\n", measure(workload, parameters));
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"runtime"
 	"sync"
+	"time"
 )
 
 func startAndWait(batch int) {
@@ -41,6 +44,41 @@ func yieldsAmong(goroutines, times int) sample {
 	}
 	work(times / 10)
 	return sample{Value: timeEach(times, work) / float64(goroutines)}
+}
+
+func residentBytes() float64 {
+	var size, resident int64
+	text, err := os.ReadFile("/proc/self/statm")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &size, &resident)
+	}
+	if err != nil {
+		fail("%v", err)
+	}
+	return float64(resident) * float64(os.Getpagesize())
+}
+
+// P7: nanoseconds and bytes for each of so many goroutines that wait.
+func parked(goroutines int) sample {
+	never := make(chan int)
+	startAll := func(count int) {
+		var aboutToWait sync.WaitGroup
+		aboutToWait.Add(count)
+		for i := 0; i < count; i++ {
+			go func() {
+				aboutToWait.Done()
+				<-never
+			}()
+		}
+		aboutToWait.Wait()
+	}
+	startAll(1000)
+	before := residentBytes()
+	start := time.Now()
+	startAll(goroutines)
+	elapsed := float64(time.Since(start).Nanoseconds())
+	count := float64(goroutines)
+	return sample{elapsed / count, []float64{(residentBytes() - before) / count}}
 }
 
 type secureCounter struct {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,6 +68,41 @@ type place struct {
 	overtaken   uint64 // the most turns of others between two of its own, while measuring
 	longestWait int64  // nanoseconds, of the calls that were timed while measuring
 	_           [96]byte
+	waits       [bins]uint32 // the same calls
+	_           [128]byte
+}
+
+// Waits are counted in bins that are an eighth of a power of two wide, as in contention_bench.cpp.
+const bins = 8 * 40
+
+func binOf(nanoseconds int64) int {
+	if nanoseconds < 1 {
+		nanoseconds = 1
+	}
+	wait := uint64(nanoseconds)
+	power := bits.Len64(wait) - 1
+	eighth := (wait << 3 >> power) & 7
+	if bin := power*8 + int(eighth); bin < bins {
+		return bin
+	}
+	return bins - 1
+}
+
+// Microseconds that the part `share` of the timed calls waited less.
+func waitOf(share float64, places []place) float64 {
+	var counts [bins]uint64
+	all := uint64(0)
+	for i := range places {
+		for bin, count := range places[i].waits {
+			counts[bin] += uint64(count)
+			all += uint64(count)
+		}
+	}
+	bin := 0
+	for below := float64(counts[0]); bin+1 < bins && below < share*float64(all); below += float64(counts[bin]) {
+		bin++
+	}
+	return math.Ldexp(1+(float64(bin%8)+0.5)/8, bin/8) / 1e3
 }
 
 type arena struct {
@@ -108,8 +145,11 @@ func (a *arena) contend(index, steps int) {
 		a.turns++
 		turn := a.turns
 		a.mu.Unlock()
-		if now == measuring && waited > mine.longestWait {
-			mine.longestWait = waited
+		if now == measuring && isTimed {
+			mine.waits[binOf(waited)]++
+			if waited > mine.longestWait {
+				mine.longestWait = waited
+			}
 		}
 		if before == measuring && turn-lastTurn-1 > mine.overtaken {
 			mine.overtaken = turn - lastTurn - 1
@@ -179,5 +219,65 @@ func contention(contenders int, duration time.Duration, steps int) sample {
 			}
 		}
 	}
-	return sample{turns / elapsed * 1e3, []float64{float64(least) / float64(most), longest / 1e6}}
+	return sample{turns / elapsed * 1e3,
+		[]float64{float64(least) / float64(most), waitOf(0.5, places), waitOf(0.99, places), waitOf(0.999, places), longest / 1e6}}
+}
+
+// P5, C1, C2: lookups in a map of 1,000 entries, under an RWMutex or a Mutex; of a hundred calls so many, the others change
+// an entry. Millions a second.
+func lookups(isRW, reads, goroutines int, duration time.Duration, steps int) sample {
+	const entries = 1000
+	table := make(map[int]int)
+	for i := 0; i < entries; i++ {
+		table[i] = i
+	}
+	var mutex sync.Mutex
+	var rwMutex sync.RWMutex
+	look := func(random uint64) uint64 {
+		return uint64(table[int((random>>20)%entries)]) + privateWork(random, steps)
+	}
+	change := func(random uint64) uint64 {
+		table[int((random>>20)%entries)] = int(random >> 40)
+		return privateWork(random, steps)
+	}
+	isRead := func(random uint64) bool { return random%1000 < uint64(reads)*10 }
+	work := func(random uint64) (result uint64) {
+		mutex.Lock()
+		if isRead(random) {
+			result = look(random)
+		} else {
+			result = change(random)
+		}
+		mutex.Unlock()
+		return
+	}
+	if isRW != 0 {
+		work = func(random uint64) (result uint64) {
+			if isRead(random) {
+				rwMutex.RLock()
+				result = look(random)
+				rwMutex.RUnlock()
+			} else {
+				rwMutex.Lock()
+				result = change(random)
+				rwMutex.Unlock()
+			}
+			return
+		}
+	}
+	throughput(goroutines, duration/10, work)
+	return sample{Value: throughput(goroutines, duration, work)}
+}
+
+// C3: so much work under a mutex and so much outside. Millions of operations a second.
+func sections(inside, outside, goroutines int, duration time.Duration) sample {
+	var mutex sync.Mutex
+	work := func(random uint64) uint64 {
+		mutex.Lock()
+		result := privateWork(random, inside)
+		mutex.Unlock()
+		return privateWork(result, outside)
+	}
+	throughput(goroutines, duration/10, work)
+	return sample{Value: throughput(goroutines, duration, work)}
 }

@@ -11,7 +11,10 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
+	"unsafe"
 )
 
 type sample struct {
@@ -26,17 +29,22 @@ type workload struct {
 }
 
 var workloads = map[string]workload{
-	"mutex":       {0, func([]int) sample { return lockAndUnlock() }},
-	"mutex_crowd": {2, func(p []int) sample { return manyOnOne(p[0], p[1]) }},
-	"contention":  {3, func(p []int) sample { return contention(p[0], time.Duration(p[1])*time.Millisecond, p[2]) }},
-	"rwmutex":     {0, func([]int) sample { return readLockAndUnlock() }},
-	"start":       {2, func(p []int) sample { return goroutinesInBatches(p[0], p[1]) }},
-	"yield":       {2, func(p []int) sample { return yieldsAmong(p[0], p[1]) }},
-	"count":       {2, func(p []int) sample { return counted(p[0], p[1]) }},
-	"ping_pong":   {1, func(p []int) sample { return pingPong(p[0]) }},
-	"buffered":    {3, func(p []int) sample { return throughBuffer(p[0], p[1], p[2]) }},
-	"select":      {2, func(p []int) sample { return selectAmongTwo(p[0], p[1]) }},
-	"sync_map":    {4, func(p []int) sample { return syncMap(p[0], p[1], p[2], time.Duration(p[3])*time.Millisecond) }},
+	"mutex":        {0, func([]int) sample { return lockAndUnlock() }},
+	"mutex_crowd":  {2, func(p []int) sample { return manyOnOne(p[0], p[1]) }},
+	"contention":   {3, func(p []int) sample { return contention(p[0], time.Duration(p[1])*time.Millisecond, p[2]) }},
+	"rwmutex":      {0, func([]int) sample { return readLockAndUnlock() }},
+	"lookups":      {5, func(p []int) sample { return lookups(p[0], p[1], p[2], time.Duration(p[3])*time.Millisecond, p[4]) }},
+	"section":      {4, func(p []int) sample { return sections(p[0], p[1], p[2], time.Duration(p[3])*time.Millisecond) }},
+	"size_mutex":   {0, func([]int) sample { return sample{Value: float64(unsafe.Sizeof(sync.Mutex{}))} }},
+	"size_rwmutex": {0, func([]int) sample { return sample{Value: float64(unsafe.Sizeof(sync.RWMutex{}))} }},
+	"parked":       {1, func(p []int) sample { return parked(p[0]) }},
+	"start":        {2, func(p []int) sample { return goroutinesInBatches(p[0], p[1]) }},
+	"yield":        {2, func(p []int) sample { return yieldsAmong(p[0], p[1]) }},
+	"count":        {2, func(p []int) sample { return counted(p[0], p[1]) }},
+	"ping_pong":    {1, func(p []int) sample { return pingPong(p[0]) }},
+	"buffered":     {3, func(p []int) sample { return throughBuffer(p[0], p[1], p[2]) }},
+	"select":       {2, func(p []int) sample { return selectAmongTwo(p[0], p[1]) }},
+	"sync_map":     {4, func(p []int) sample { return syncMap(p[0], p[1], p[2], time.Duration(p[3])*time.Millisecond) }},
 }
 
 // Nanoseconds that each of count calls of f takes, where f is told how often it has to do its work.
@@ -56,7 +64,7 @@ func main() {
 		fail("usage: go_peer WORKLOAD PARAMETERS...")
 	}
 	if os.Args[1] == "version" {
-		fmt.Printf("{\"version\":%q}\n", runtime.Version())
+		fmt.Printf("{\"versions\":[%q]}\n", "Go "+strings.TrimPrefix(runtime.Version(), "go"))
 		return
 	}
 	chosen, known := workloads[os.Args[1]]

@@ -1,100 +1,57 @@
-//! The contenders that are written in Rust: crossbeam's channels, between OS threads. Each run measures one workload, once, after
-//! a warm-up of its own:
+//! The contenders that are written in Rust: crossbeam's channels and parking_lot's locks, between OS threads. Each run measures
+//! one workload, once, after a warm-up of its own:
 //!
 //!     rust_peer WORKLOAD PARAMETERS...
 //!
 //! and prints one line: {"value":14.9,"figures":[]}, in the unit of the benchmark of the same work in C++.
 
-use crossbeam_channel::{bounded, select, Receiver, Sender};
-use std::hint::black_box;
-use std::thread;
-use std::time::Instant;
+mod channels;
+mod locks;
 
-fn send_numbers(to: &Sender<i32>, count: i32) {
-    for i in 0..count {
-        to.send(i).unwrap();
-    }
-}
+use std::time::{Duration, Instant};
 
-fn receive_numbers(from: &Receiver<i32>, count: i32) {
-    let mut sum = 0_u64;
-    for _ in 0..count {
-        sum += from.recv().unwrap() as u64;
-    }
-    black_box(sum);
-}
-
-/// P9: `count` round trips.
-fn ping_pong(count: i32) {
-    let (there, there_end) = bounded(0);
-    let (back, back_end) = bounded(0);
-    thread::scope(|all| {
-        all.spawn(|| {
-            for i in 0..count {
-                there.send(i).unwrap();
-                back_end.recv().unwrap();
-            }
-        });
-        all.spawn(|| {
-            for _ in 0..count {
-                back.send(there_end.recv().unwrap()).unwrap();
-            }
-        });
-    });
-}
-
-/// P10: `count` elements from so many producers to as many consumers.
-fn through_buffer(capacity: usize, pairs: i32, count: i32) {
-    let (to, from) = bounded(capacity);
-    thread::scope(|all| {
-        for _ in 0..pairs {
-            all.spawn(|| send_numbers(&to, count / pairs));
-            all.spawn(|| receive_numbers(&from, count / pairs));
-        }
-    });
-}
-
-/// P11: `count` elements from two producers, with a channel each, to one consumer.
-fn select_among_two(capacity: usize, count: i32) {
-    let (to_a, a) = bounded(capacity);
-    let (to_b, b) = bounded(capacity);
-    thread::scope(|all| {
-        all.spawn(|| send_numbers(&to_a, count / 2));
-        all.spawn(|| send_numbers(&to_b, count / 2));
-        all.spawn(|| {
-            let mut sum = 0_u64;
-            for _ in 0..count {
-                select! {
-                    recv(a) -> v => sum += v.unwrap() as u64,
-                    recv(b) -> v => sum += v.unwrap() as u64,
-                }
-            }
-            black_box(sum);
-        });
-    });
-}
+/// A value, and the figures beside it.
+pub struct Sample(pub f64, pub Vec<f64>);
 
 /// Nanoseconds for each of `count`.
-fn time_each(count: i32, work: impl Fn(i32)) -> f64 {
+pub fn time_each(count: i32, work: impl Fn(i32)) -> Sample {
     work(count / 10);
     let start = Instant::now();
     work(count);
-    start.elapsed().as_nanos() as f64 / f64::from(count)
+    Sample(start.elapsed().as_nanos() as f64 / f64::from(count), vec![])
+}
+
+fn milliseconds(count: i32) -> Duration {
+    Duration::from_millis(count as u64)
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let parameters: Vec<i32> = arguments.iter().skip(1).filter_map(|text| text.parse().ok()).collect();
-    let value = match (arguments.first().map(String::as_str), parameters.as_slice()) {
-        (Some("ping_pong"), &[count]) => time_each(count, ping_pong),
-        (Some("buffered"), &[capacity, pairs, count]) => {
-            time_each(count, |n| through_buffer(capacity as usize, pairs, n))
+    let Sample(value, figures) = match (arguments.first().map(String::as_str), parameters.as_slice()) {
+        (Some("version"), _) => {
+            println!("{{\"versions\":{}}}", env!("RUST_PEER_VERSIONS"));
+            return;
         }
-        (Some("select"), &[capacity, count]) => time_each(count, |n| select_among_two(capacity as usize, n)),
+        (Some("ping_pong"), &[count]) => time_each(count, channels::ping_pong),
+        (Some("buffered"), &[capacity, pairs, count]) => {
+            time_each(count, |n| channels::through_buffer(capacity as usize, pairs, n))
+        }
+        (Some("select"), &[capacity, count]) => time_each(count, |n| channels::select_among_two(capacity as usize, n)),
+        (Some("mutex"), &[]) => locks::lock_and_unlock(),
+        (Some("rwmutex"), &[]) => locks::read_lock_and_unlock(),
+        (Some("size_mutex"), &[]) => locks::size_of_mutex(),
+        (Some("size_rwmutex"), &[]) => locks::size_of_rw_lock(),
+        (Some("contention"), &[contenders, duration, steps]) => {
+            locks::contention(contenders as usize, milliseconds(duration), steps)
+        }
+        (Some("lookups"), &[reads, threads, duration]) => {
+            locks::lookups(reads as u64, threads as u64, milliseconds(duration))
+        }
         _ => {
-            eprintln!("usage: rust_peer ping_pong COUNT | buffered CAPACITY PAIRS COUNT | select CAPACITY COUNT");
+            eprintln!("rust_peer: no such workload, or not so many parameters");
             std::process::exit(2);
         }
     };
-    println!("{{\"value\":{value},\"figures\":[]}}");
+    println!("{{\"value\":{value},\"figures\":{figures:?}}}");
 }
