@@ -2,6 +2,7 @@
 """Reads a profile in pprof's format, and complains of what a reader would stumble over.
 
 pprof_read.py samples FILE    one sample a line: its values, its addresses, then the names of its frames, innermost first
+pprof_read.py lines FILE      the same, with a frame's file and line behind it: NAME at FILE:LINE
 pprof_read.py header FILE     what kind of profile it is, and its mappings
 """
 
@@ -67,13 +68,20 @@ locations = {one(loc, 1): loc for loc in map(fields, profile.get(4, []))}
 assert 0 not in mappings and 0 not in functions and 0 not in locations, "an id is 0"
 
 
-def name_of(location):
+def source_of(line):
+    message = fields(line)
+    file, number = strings[one(functions[one(message, 1)], 4)], one(message, 2)
+    assert (file == "") == (number == 0), "a line without a file, or a file without a line"
+    return f" at {file}:{number}" if what == "lines" and number else ""
+
+
+def names_of(location):
     message = locations[location]
     mapping, address = one(message, 2), one(message, 3)
     if mapping:
         assert one(mappings[mapping], 2) <= address < one(mappings[mapping], 3), "an address is outside of its mapping"
-    names = [strings[one(functions[one(fields(line), 1)], 2)] for line in message.get(4, [])]
-    return names[0] if names else hex(address)
+    names = [strings[one(functions[one(fields(line), 1)], 2)] + source_of(line) for line in message.get(4, [])]
+    return names if names else [hex(address)]
 
 
 if what == "header":
@@ -89,4 +97,4 @@ else:
         assert tuple(stack) not in stacks, "a stack is there twice"
         stacks.add(tuple(stack))
         addresses = ",".join(hex(one(locations[location], 3)) for location in stack)
-        print(*values, addresses, "\t".join(map(name_of, stack)))
+        print(*values, addresses, "\t".join(name for location in stack for name in names_of(location)))

@@ -83,7 +83,7 @@ class checked_map {
 
   [[nodiscard]] bool contains(const K& key) const {
     guard_.read();
-    return map_.find(key) != map_.end();
+    return map_.contains(key);
   }
   [[nodiscard]] size_type count(const K& key) const { return contains(key) ? 1 : 0; }
   // Throws std::out_of_range if it is not there.
@@ -96,12 +96,12 @@ class checked_map {
     return map_.at(key);
   }
   [[nodiscard]] iterator find(const K& key) {
-    guard_.read();
-    return iterator(map_.find(key), guard_, guard_.now());
+    const map_guard::changes seen = guard_.read();
+    return iterator(map_.find(key), guard_, seen);
   }
   [[nodiscard]] const_iterator find(const K& key) const {
-    guard_.read();
-    return const_iterator(map_.find(key), guard_, guard_.now());
+    const map_guard::changes seen = guard_.read();
+    return const_iterator(map_.find(key), guard_, seen);
   }
 
   // A write, even if the key is there: this is how values are assigned.
@@ -198,7 +198,7 @@ class checked_map {
     map_guard::write once(guard_);
     auto result = add();
     if (result.second) once.change();
-    return {iterator(std::move(result.first), guard_, guard_.now()), result.second};
+    return {iterator(std::move(result.first), guard_, once.after()), result.second};
   }
   Map give_away() noexcept(std::is_nothrow_move_constructible_v<Map>) {
     map_guard::write once(guard_);

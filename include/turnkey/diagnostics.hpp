@@ -51,7 +51,8 @@ void dump(std::ostream& to);
 // charged for. Waits that are not over are not in it; nor are those of some microseconds that end without a sleep.
 //
 // TURNKEY_MUTEX_PROFILE=FILE records from the start and writes FILE when the process exits; TURNKEY_MUTEX_PROFILE_FRACTION
-// sets the rate, 1 unless it is set. Look at it with `go tool pprof FILE`, or whatever reads pprof's format.
+// sets the rate, 1 unless it is set. TURNKEY_MUTEX_PROFILE_HELD=1 adds how long locks are held, contended or not, charged to
+// who unlocks; then every lock costs what it costs with TURNKEY_HELD, and a walk of the stack. Look at it with `go tool pprof FILE`, or whatever reads pprof's format.
 
 // Records one in `rate` contentions on average, each counted `rate` times; 0 records none and is the default; a negative
 // rate changes nothing. Returns the rate before. Thread-safe.

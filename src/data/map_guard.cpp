@@ -1,15 +1,13 @@
 // turnkey::map_guard: whether somebody writes, how often elements have come or gone, and who was the first to do that since
 // somebody began to iterate.
 //
-//   writing_      0        nobody writes
-//                 1        somebody writes
-//                 caught   somebody has found a mistake; everyone who looks is to stop
-//   changes_      counted by writers; an iterator remembers what it was
+//   state_        bit 0 writing: somebody writes; bit 1 caught: somebody has found a mistake, everyone who looks is to stop;
+//                 above them what writers count, which an iterator remembers. One word, so that one comparison tells all
 //   is_watched_   an iteration has begun since the last change that was recorded. Set by who begins, cleared by who records
 //
-// All of it is plain loads and stores, as in Go's map: a writer looks, says that it writes, writes, looks whether that is
-// still so, and takes it back. Of two who do that at once the second to leave finds it taken back, unless one's whole write
-// falls between the other's look and its store. Readers look, and say nothing: the one who is in the wrong place may not
+// All of it is plain loads and stores, as in Go's map: a writer looks, says that it writes, writes, looks whether the state is
+// still what it made it, and takes it back. Of two who do that at once the second to leave finds it taken back, unless one's
+// whole write falls between the other's look and its store. Readers look, and say nothing: the one who is in the wrong place may not
 // notice, but the other one does. An iterator notices any change since it was made, by whomever, at its next step and
 // before it touches an element that may be gone.
 //
@@ -36,8 +34,6 @@ namespace {
 
 using parking::control;
 using platform::text;
-
-constexpr std::uint8_t caught = 2;
 
 // The one report that this process will make. All that it needs is static: nothing is allocated on the way.
 constexpr std::uint32_t no_testimony = 0;
@@ -84,26 +80,6 @@ bool is_first() noexcept {
     platform::futex_wake_all(the_case.testimony);
   }
   wait_for_the_end();
-}
-
-// True if the other one has told who it is.
-bool await_testimony(std::atomic<std::uint8_t>& writing, std::int64_t patience) noexcept {
-  constexpr std::int64_t interval = 1'000'000;
-  const std::int64_t deadline = platform::now() + patience;
-  for (;;) {
-    // order: acquire -- pairs with testify().
-    const std::uint32_t answer = the_case.testimony.load(std::memory_order_acquire);
-    if (answer == given_testimony) return true;
-    const std::int64_t now = platform::now();
-    if (now > deadline) return false;
-    if (writing.exchange(caught, std::memory_order_relaxed) != caught) {
-      // Its write is over, and it has not noticed. The next one who writes is the likeliest.
-      if (the_case.suspect.load(std::memory_order_relaxed) == nullptr) {
-        the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
-      }
-    }
-    platform::futex_wait(the_case.testimony, answer, now + interval);
-  }
 }
 
 // What one who comes to a map that a report is about has to say: nothing, unless it may be the other one.
@@ -157,7 +133,7 @@ struct map_guard_report {
       of_one(guard, "iterator at the end of a map was used", "uses the end of",
              "there is no element: compare with end() first");
     }
-    const bool has_changed = guard.now() != since;
+    const bool has_changed = ((guard.fresh() ^ since) & ~map_guard::busy) != 0;
     const control* const me = parking::current_control;
     const control* const changer = guard.changer_.load(std::memory_order_relaxed);
     if (has_changed && me != nullptr && changer == me &&
@@ -174,6 +150,31 @@ struct map_guard_report {
   }
 
  private:
+  // What the state was.
+  static map_guard::changes catch_writer(const map_guard& guard) noexcept {
+    return std::atomic_ref(guard.state_).fetch_or(map_guard::caught, std::memory_order_relaxed);
+  }
+
+  // True if the other one has told who it is.
+  static bool await_testimony(const map_guard& guard, std::int64_t patience) noexcept {
+    constexpr std::int64_t interval = 1'000'000;
+    const std::int64_t deadline = platform::now() + patience;
+    for (;;) {
+      // order: acquire -- pairs with testify().
+      const std::uint32_t answer = the_case.testimony.load(std::memory_order_acquire);
+      if (answer == given_testimony) return true;
+      const std::int64_t now = platform::now();
+      if (now > deadline) return false;
+      if ((catch_writer(guard) & map_guard::caught) == 0) {
+        // Its write is over, and it has not noticed. The next one who writes is the likeliest.
+        if (the_case.suspect.load(std::memory_order_relaxed) == nullptr) {
+          the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
+        }
+      }
+      platform::futex_wait(the_case.testimony, answer, now + interval);
+    }
+  }
+
   // `suspect`: who is on record; null if it must be somebody who writes just now.
   [[noreturn]] static void of_two(const map_guard& guard, std::string_view message, std::string_view what,
                                   const control* suspect) noexcept {
@@ -181,14 +182,15 @@ struct map_guard_report {
     // order: release -- pairs with come_second(): the suspect.
     the_case.subject.store(&guard, std::memory_order_release);
     // As early as can be: the other one is just leaving.
-    const std::uint8_t before = guard.writing_.exchange(caught, std::memory_order_relaxed);
-    if (suspect == nullptr && before == 0) the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
+    const map_guard::changes before = catch_writer(guard);
+    if (suspect == nullptr && (before & map_guard::busy) == 0)
+      the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
     char buffer[256];
     text changer(buffer, sizeof buffer);
     describe_changer(changer, guard.changer_.load(std::memory_order_relaxed),
                      guard.changer_token_.load(std::memory_order_relaxed));
     text& report = begin_report(&guard, message, what);
-    if (await_testimony(guard.writing_, suspect == nullptr ? long_patience : short_patience)) {
+    if (await_testimony(guard, suspect == nullptr ? long_patience : short_patience)) {
       report << the_case.words.view();
     } else {
       if (suspect == nullptr) report << "the other one, which writes to it, has not come back\n";

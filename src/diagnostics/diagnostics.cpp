@@ -21,8 +21,7 @@ namespace {
   watch_for_all_asleep();
   watch_for_lock_cycles();
   offer_dump();
-  watch_locks();
-  start_mutex_profile_as_set();
+  watch_locks(start_mutex_profile_as_set());
   return true;
 }();
 

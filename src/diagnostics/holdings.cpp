@@ -98,10 +98,11 @@ void holdings::add(const void* lock, parking::reason how, std::int64_t now) noex
   count_.store(count + 1, std::memory_order_release);
 }
 
-bool holdings::remove(const void* lock) noexcept {
+std::int64_t holdings::remove(const void* lock) noexcept {
   const std::uint32_t count = count_.load(std::memory_order_relaxed);
   for (std::uint32_t i = count; i-- != 0;) {
     if (at(i).lock.load(std::memory_order_relaxed) != lock) continue;
+    const std::int64_t since = at(i).since.load(std::memory_order_relaxed);
     for (std::uint32_t j = i; j + 1 < count; ++j) {
       holding& to = at(j);
       const holding& from = at(j + 1);
@@ -111,9 +112,9 @@ bool holdings::remove(const void* lock) noexcept {
       to.lock.store(from.lock.load(std::memory_order_relaxed), std::memory_order_relaxed);
     }
     count_.store(count - 1, std::memory_order_release);
-    return true;
+    return since;
   }
-  return false;
+  return not_held;
 }
 
 // Its holder may be adding or removing others meanwhile, so it is only marked.

@@ -25,8 +25,9 @@ class holdings {
   static holdings* of(parking::control& who) noexcept;
 
   void add(const void* lock, parking::reason how, std::int64_t now) noexcept;
-  // The last one of that lock. False: it is not among them.
-  bool remove(const void* lock) noexcept;
+  static constexpr std::int64_t not_held = -1;
+  // The last one of that lock; since when it was held, or not_held.
+  std::int64_t remove(const void* lock) noexcept;
   [[nodiscard]] std::uint32_t count() const noexcept { return count_.load(std::memory_order_acquire); }
   // i < count(), or any if another than its control asks.
   [[nodiscard]] holding& at(std::uint32_t i) const noexcept;

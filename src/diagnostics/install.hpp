@@ -9,7 +9,8 @@ namespace turnkey::diagnostics {
 void watch_for_all_asleep() noexcept;
 void watch_for_lock_cycles() noexcept;
 void offer_dump() noexcept;
-void watch_locks() noexcept;
+// `for_profile`: how long each is held, for the profile.
+void watch_locks(bool for_profile) noexcept;
 
 // Whether that OS thread is one that only watches: it can wake nobody.
 bool is_watching_thread(std::int32_t thread) noexcept;

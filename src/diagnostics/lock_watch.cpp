@@ -1,10 +1,11 @@
-// What is to be known of every lock: TURNKEY_LOCK_ORDER and TURNKEY_HELD; and of every long wait: TURNKEY_SLOW_WAIT. Without
+// What is to be known of every lock: TURNKEY_LOCK_ORDER, TURNKEY_HELD, TURNKEY_MUTEX_PROFILE_HELD; and of every long wait: TURNKEY_SLOW_WAIT. Without
 // them nobody watches, and nothing is paid.
 #include <cstdint>
 
 #include "diagnostics/holdings.hpp"
 #include "diagnostics/install.hpp"
 #include "diagnostics/lock_order.hpp"
+#include "diagnostics/mutex_profile.hpp"
 #include "diagnostics/too_long.hpp"
 #include "parking/hooks.hpp"
 #include "platform/clock.hpp"
@@ -20,6 +21,7 @@ using parking::reason;
 // Set before main.
 constinit bool is_order_watched = false;
 constinit bool is_time_watched = false;
+constinit bool is_profiled = false;
 
 void wants(control& who, const void* lock, reason how, bool is_new) noexcept {
   if (!is_order_watched) return;
@@ -32,18 +34,24 @@ void locked(control& who, const void* lock, reason how) noexcept {
 
 void unlocks(control& who, const void* lock, reason) noexcept {
   holdings* const mine = holdings::of(who);
-  if (mine == nullptr || !mine->remove(lock)) holdings::remove_from_any(lock);
+  const std::int64_t since = mine != nullptr ? mine->remove(lock) : holdings::not_held;
+  if (since == holdings::not_held) {
+    holdings::remove_from_any(lock);
+  } else if (is_profiled) {
+    record_hold(platform::now() - since);
+  }
 }
 
 constexpr parking::lock_watcher watcher{wants, locked, unlocks};
 
 }  // namespace
 
-void watch_locks() noexcept {
+void watch_locks(bool for_profile) noexcept {
   enum { off, on };
   is_order_watched = platform::environment_choice("TURNKEY_LOCK_ORDER", {"0", "1"}, off) == on;
   const std::int64_t longest_hold = platform::environment_duration("TURNKEY_HELD", 0);
-  is_time_watched = longest_hold != 0;
+  is_profiled = for_profile;
+  is_time_watched = longest_hold != 0 || is_profiled;
   if (is_order_watched || is_time_watched) parking::watch_locks(watcher);
   watch_for_long(longest_hold, platform::environment_duration("TURNKEY_SLOW_WAIT", 0));
 }

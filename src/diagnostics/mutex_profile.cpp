@@ -1,6 +1,7 @@
-// The contention profile: which stacks unlock what others wait for.
+// The contention profile: which stacks unlock what others wait for, and, if that is wanted, what they have held how long.
 //
-// Recording: parking::contention says how long waiters have waited, on the stack of the one that lets them in. That stack,
+// Recording: parking::contention says how long waiters have waited, on the stack of the one that lets them in, and
+// diagnostics/lock_watch.cpp how long a lock was held, on the stack of the one that unlocks it. That stack,
 // as addresses, is an entry in a table, found by its hash; entries are added and never go. The stack is taken outside of
 // the table's lock. Nothing allocates: entries and their frames are in arrays of a fixed size, whose pages cost nothing
 // until they are used. A stack that finds no room is counted without its frames (`homeless`).
@@ -17,8 +18,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <turnkey/diagnostics.hpp>
@@ -30,6 +33,7 @@
 #include "platform/raw_lock.hpp"
 #include "platform/report.hpp"
 #include "platform/sanitizer.hpp"
+#include "platform/source_line.hpp"
 #include "platform/stack_trace.hpp"
 #include "platform/symbol.hpp"
 #include "platform/thread.hpp"
@@ -43,10 +47,14 @@ namespace {
 struct weight {
   std::uint64_t contentions = 0;
   std::uint64_t delay = 0;  // nanoseconds
+  std::uint64_t holds = 0;
+  std::uint64_t held = 0;  // nanoseconds
 
   weight& operator+=(const weight& more) noexcept {
     contentions += more.contentions;
     delay += more.delay;
+    holds += more.holds;
+    held += more.held;
     return *this;
   }
 };
@@ -73,6 +81,7 @@ struct table {
 constinit table recorded;
 constinit std::atomic<int> fraction{0};
 constinit platform::raw_lock fraction_lock;
+constinit bool are_holds_wanted = false;  // set before main
 
 // A well mixed number from one that is not (splitmix64).
 std::uint64_t mix(std::uint64_t x) noexcept {
@@ -108,7 +117,8 @@ weight& place_of(const platform::stack_frames& found, std::uint64_t hash) noexce
   return added.total;
 }
 
-void record(std::int64_t delay) noexcept {
+// What the caller's stack is charged with, if this is one of those that count.
+void charge(weight one) noexcept {
   const int rate = fraction.load(std::memory_order_relaxed);
   if (rate == 0 || !is_sampled(rate)) return;
   const platform::tsan_ignore ignore;  // the copies, which are watched
@@ -117,9 +127,14 @@ void record(std::int64_t delay) noexcept {
   std::uint64_t hash = 0;
   for (int i = 0; i < found.count; ++i) hash = mix(hash + found.at[i]);
   const auto scale = static_cast<std::uint64_t>(rate);
+  for (std::uint64_t* value : {&one.contentions, &one.delay, &one.holds, &one.held}) *value *= scale;
   recorded.lock.lock();
-  place_of(found, hash) += {.contentions = scale, .delay = scale * static_cast<std::uint64_t>(delay)};
+  place_of(found, hash) += one;
   recorded.lock.unlock();
+}
+
+void record_delay(std::int64_t delay) noexcept {
+  charge({.contentions = 1, .delay = static_cast<std::uint64_t>(delay)});
 }
 
 // --- writing -------------------------------------------------------------------------------------------------------
@@ -156,18 +171,23 @@ class profile_writer {
   struct module {
     std::uintptr_t start;
     std::uintptr_t limit;
-    std::uint64_t id;
+    std::uint64_t file_offset;
+    std::string path;
+    std::string build_id;
   };
 
+  void find_modules();
   void add_mappings();
   std::uint64_t location_at(std::uintptr_t address);
-  std::uint64_t function_of(std::string_view name);
+  std::uint64_t function_of(std::string_view name, std::string_view file);
+  void add_sample(std::span<const std::uint64_t> locations, const weight& total);
   static std::vector<entry> copy_entries(weight& homeless);
 
   pprof profile_;
-  std::vector<module> modules_;
+  std::vector<module> modules_;  // the mapping's id is the index, plus one
+  bool has_lines_ = false;
   std::map<std::uintptr_t, std::uint64_t> locations_;
-  std::map<std::string_view, std::uint64_t> functions_;  // by mangled name
+  std::map<std::pair<std::string, std::string>, std::uint64_t> functions_;  // by mangled name and file
 };
 
 std::vector<entry> profile_writer::copy_entries(weight& homeless) {
@@ -180,7 +200,7 @@ std::vector<entry> profile_writer::copy_entries(weight& homeless) {
   return entries;
 }
 
-void profile_writer::add_mappings() {
+void profile_writer::find_modules() {
   platform::for_each_mapping(
       [](const platform::mapping& found, void* raw) {
         auto& writer = *static_cast<profile_writer*>(raw);
@@ -188,20 +208,27 @@ void profile_writer::add_mappings() {
         for (const unsigned char byte : found.build_id) {
           for (const int digit : {byte >> 4, byte & 15}) build_id += "0123456789abcdef"[digit];
         }
-        const std::uint64_t id =
-            writer.profile_.add_mapping(found.start, found.limit, found.file_offset, found.path, build_id, false);
-        writer.modules_.push_back({found.start, found.limit, id});
+        writer.modules_.push_back(
+            {found.start, found.limit, found.file_offset, std::string(found.path), std::move(build_id)});
       },
       this);
 }
 
-std::uint64_t profile_writer::function_of(std::string_view name) {
-  std::uint64_t& id = functions_[name];
+// Last, when it is known whether there are lines: a reader that is told so does not look for them itself.
+void profile_writer::add_mappings() {
+  for (const module& m : modules_) {
+    profile_.add_mapping(m.start, m.limit, m.file_offset, m.path, m.build_id, has_lines_);
+  }
+}
+
+std::uint64_t profile_writer::function_of(std::string_view name, std::string_view file) {
+  const auto found = functions_.try_emplace({std::string(name), std::string(file)}, 0).first;
+  std::uint64_t& id = found->second;
   if (id == 0) {
     char buffer[4096];
     platform::text readable(buffer, sizeof buffer);
-    platform::demangle(readable, name.data());
-    id = profile_.add_function(readable.view(), name, "");
+    platform::demangle(readable, found->first.first.c_str());
+    id = profile_.add_function(readable.view(), name, file);
   }
   return id;
 }
@@ -212,22 +239,46 @@ std::uint64_t profile_writer::location_at(std::uintptr_t address) {
   const auto home = std::find_if(modules_.begin(), modules_.end(), [&](const module& candidate) {
     return candidate.start <= address && address < candidate.limit;
   });
-  pprof::line where;
-  // File and line, once there is a way to find them, go here: the file to function_of(), the line to where.number, and
-  // true to add_mapping().
-  if (const std::string_view name = name_at(address); !name.empty()) where.function = function_of(name);
-  id = profile_.add_location(home != modules_.end() ? home->id : 0, address, where);
+  // The functions that were inlined there, if that is known, and the one that the symbol table names.
+  std::array<pprof::line, platform::source_lines::most> where;
+  std::size_t count = 0;
+  const std::string_view symbol = name_at(address);
+  const platform::source_lines& lines = platform::find_source_lines(address);
+  for (int i = 0; i < lines.count; ++i) {
+    const platform::source_line& line = lines.at[i];
+    const bool is_last = i + 1 == lines.count;
+    const std::string_view inlined = line.function != nullptr ? line.function : "";
+    const std::string_view name = is_last && !symbol.empty() ? symbol : inlined;
+    // What is the library's has no line of its own, and is left out around what is not.
+    if (name.empty() || (is_last && i != 0 && platform::is_library_function(line.function))) continue;
+    where[count++] = {.function = function_of(name, line.file != nullptr ? line.file : ""),
+                      .number = line.file != nullptr ? static_cast<std::uint64_t>(line.line) : 0};
+    has_lines_ = has_lines_ || line.file != nullptr;
+  }
+  if (count == 0 && !symbol.empty()) where[count++].function = function_of(symbol, "");
+  const std::uint64_t mapping = home != modules_.end() ? static_cast<std::uint64_t>(home - modules_.begin()) + 1 : 0;
+  id = profile_.add_location(mapping, address, {where.data(), count});
   return id;
+}
+
+void profile_writer::add_sample(std::span<const std::uint64_t> locations, const weight& total) {
+  const std::array values{total.contentions, total.delay, total.holds, total.held};
+  profile_.add_sample(locations, std::span(values).first(are_holds_wanted ? 4 : 2));
 }
 
 std::string profile_writer::write() {
   profile_.add_sample_type({"contentions", "count"});
   profile_.add_sample_type({"delay", "nanoseconds"});
+  if (are_holds_wanted) {
+    profile_.add_sample_type({"holds", "count"});
+    profile_.add_sample_type({"held", "nanoseconds"});
+    profile_.set_default_sample_type("delay");
+  }
   profile_.set_period({"contentions", "count"},
                       static_cast<std::uint64_t>(std::max(1, fraction.load(std::memory_order_relaxed))));
   profile_.set_time(static_cast<std::uint64_t>(
       std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count()));
-  add_mappings();
+  find_modules();
 
   weight homeless;
   std::map<stack, weight> stacks;
@@ -237,13 +288,14 @@ std::string profile_writer::write() {
   for (const auto& [frames, total] : stacks) {
     std::vector<std::uint64_t> ids;
     for (const std::uintptr_t address : frames) ids.push_back(location_at(address));
-    profile_.add_sample(ids, std::array{total.contentions, total.delay});
+    add_sample(ids, total);
   }
-  if (homeless.contentions != 0) {
+  if (homeless.contentions != 0 || homeless.holds != 0) {
     const std::uint64_t nowhere = profile_.add_function("[no room for more stacks]", "", "");
-    const std::uint64_t id = profile_.add_location(0, 0, {.function = nowhere});
-    profile_.add_sample(std::array{id}, std::array{homeless.contentions, homeless.delay});
+    const std::uint64_t id = profile_.add_location(0, 0, std::array{pprof::line{.function = nowhere}});
+    add_sample(std::array{id}, homeless);
   }
+  add_mappings();
   return profile_.finish();
 }
 
@@ -272,27 +324,33 @@ void write_at_end() noexcept {
 
 }  // namespace
 
-void start_mutex_profile_as_set() noexcept {
+bool start_mutex_profile_as_set() noexcept {
+  enum { off, on };
+  const bool holds = platform::environment_choice("TURNKEY_MUTEX_PROFILE_HELD", {"0", "1"}, off) == on;
   const std::string_view path = platform::environment_text(variable);
-  if (path.empty()) return;
+  if (path.empty()) return false;
   // Whoever made a mistake wants to hear of it now. The program may go to another folder before it ends.
   std::FILE* const file = std::fopen(path.data(), "abe");
   if (file == nullptr || std::fclose(file) != 0 || realpath(path.data(), profile_path) == nullptr) {
     complain(path);
-    return;
+    return false;
   }
   constexpr std::int64_t largest = 1'000'000'000;
   set_mutex_profile_fraction(
       static_cast<int>(platform::environment_integer("TURNKEY_MUTEX_PROFILE_FRACTION", 1, largest, 1)));
   platform::at_process_end(write_at_end);
+  are_holds_wanted = holds;
+  return holds;
 }
+
+void record_hold(std::int64_t held) noexcept { charge({.holds = 1, .held = static_cast<std::uint64_t>(held)}); }
 
 int set_mutex_profile_fraction(int rate) noexcept {
   if (rate < 0) return fraction.load(std::memory_order_relaxed);
   fraction_lock.lock();  // so that rate and hook fit together
   const int before = fraction.exchange(rate, std::memory_order_relaxed);
   // order: release -- pairs with parking::contention.
-  parking::on_contention.store(rate == 0 ? nullptr : record, std::memory_order_release);
+  parking::on_contention.store(rate == 0 ? nullptr : record_delay, std::memory_order_release);
   fraction_lock.unlock();
   return before;
 }

@@ -78,15 +78,15 @@ std::uint64_t pprof::add_function(std::string_view name, std::string_view system
   return functions_;
 }
 
-std::uint64_t pprof::add_location(std::uint64_t mapping, std::uint64_t address, const line& where) {
+std::uint64_t pprof::add_location(std::uint64_t mapping, std::uint64_t address, std::span<const line> where) {
   protobuf location;
   location.integer(1, ++locations_);
   location.integer(2, mapping);
   location.integer(3, address);
-  if (where.function != 0) {
+  for (const line& each : where) {
     protobuf source;
-    source.integer(1, where.function);
-    source.integer(2, where.number);
+    source.integer(1, each.function);
+    source.integer(2, each.number);
     location.message(4, source);
   }
   profile_.message(4, location);

@@ -36,6 +36,8 @@ class pprof {
   };
 
   void add_sample_type(value_type type) { profile_.message(1, encode(type)); }
+  // The one that a reader shows unless it is told otherwise; else that is the last one.
+  void set_default_sample_type(std::string_view type) { profile_.integer(14, string(type)); }
   void set_period(value_type type, std::uint64_t period);
   void set_time(std::uint64_t nanoseconds_since_1970) { profile_.integer(9, nanoseconds_since_1970); }
   // The one that holds the program goes first. `has_lines`: its locations come with files and lines. A reader is told in
@@ -43,8 +45,8 @@ class pprof {
   std::uint64_t add_mapping(std::uint64_t start, std::uint64_t limit, std::uint64_t file_offset, std::string_view file,
                             std::string_view build_id, bool has_lines);
   std::uint64_t add_function(std::string_view name, std::string_view system_name, std::string_view file);
-  // `mapping` and `address` may be 0.
-  std::uint64_t add_location(std::uint64_t mapping, std::uint64_t address, const line& where);
+  // `mapping` and `address` may be 0. More lines than one: the innermost first, each inlined into the next.
+  std::uint64_t add_location(std::uint64_t mapping, std::uint64_t address, std::span<const line> where);
   void add_sample(std::span<const std::uint64_t> locations, std::span<const std::uint64_t> values);
   // All of it, gzipped. Call it once.
   std::string finish();

@@ -145,6 +145,8 @@ void after_fork() {
 
 #ifdef __SANITIZE_THREAD__
 constexpr std::size_t count = 2'000;  // it knows no more than 8,000
+#elif defined(__SANITIZE_ADDRESS__)
+constexpr std::size_t count = 10'000;  // it takes long to start them
 #else
 constexpr std::size_t count = 100'000;
 #endif
