@@ -23,6 +23,7 @@ namespace {
   offer_dump();
   watch_locks();
   start_mutex_profile_as_set();
+  start_trace_as_set();
   return true;
 }();
 

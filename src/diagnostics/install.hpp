@@ -10,6 +10,7 @@ void watch_for_all_asleep() noexcept;
 void watch_for_lock_cycles() noexcept;
 void offer_dump() noexcept;
 void watch_locks() noexcept;
+void start_trace_as_set() noexcept;
 
 // Whether that OS thread is one that only watches: it can wake nobody.
 bool is_watching_thread(std::int32_t thread) noexcept;

@@ -1,11 +1,12 @@
-// What is to be known of every lock: TURNKEY_LOCK_ORDER and TURNKEY_HELD; and of every long wait: TURNKEY_SLOW_WAIT. Without
-// them nobody watches, and nothing is paid.
+// What is to be known of every lock: TURNKEY_LOCK_ORDER, TURNKEY_HELD, and the trace; and of every long wait:
+// TURNKEY_SLOW_WAIT. Without them nobody watches, and nothing is paid.
 #include <cstdint>
 
 #include "diagnostics/holdings.hpp"
 #include "diagnostics/install.hpp"
 #include "diagnostics/lock_order.hpp"
 #include "diagnostics/too_long.hpp"
+#include "diagnostics/trace.hpp"
 #include "parking/hooks.hpp"
 #include "platform/clock.hpp"
 #include "platform/environment.hpp"
@@ -20,6 +21,7 @@ using parking::reason;
 // Set before main.
 constinit bool is_order_watched = false;
 constinit bool is_time_watched = false;
+constinit bool is_traced = false;  // set by start_trace() as well, before there are others
 
 void wants(control& who, const void* lock, reason how, bool is_new) noexcept {
   if (!is_order_watched) return;
@@ -27,10 +29,14 @@ void wants(control& who, const void* lock, reason how, bool is_new) noexcept {
 }
 
 void locked(control& who, const void* lock, reason how) noexcept {
+  if (is_traced) trace_lock(who, lock, how);
+  if (!is_order_watched && !is_time_watched) return;
   if (holdings* const mine = holdings::of(who)) mine->add(lock, how, is_time_watched ? platform::now() : 0);
 }
 
-void unlocks(control& who, const void* lock, reason) noexcept {
+void unlocks(control& who, const void* lock, reason how) noexcept {
+  if (is_traced) trace_unlock(who, lock, how);
+  if (!is_order_watched && !is_time_watched) return;
   holdings* const mine = holdings::of(who);
   if (mine == nullptr || !mine->remove(lock)) holdings::remove_from_any(lock);
 }
@@ -38,6 +44,11 @@ void unlocks(control& who, const void* lock, reason) noexcept {
 constexpr parking::lock_watcher watcher{wants, locked, unlocks};
 
 }  // namespace
+
+void watch_locks_for_trace() noexcept {
+  is_traced = true;
+  parking::watch_locks(watcher);
+}
 
 void watch_locks() noexcept {
   enum { off, on };
