@@ -142,8 +142,7 @@ bool write_file(const char* path) noexcept {
   if (!is_recording()) return false;
   const platform::tsan_ignore ignore;
   mapped_array<trace_record> records;
-  const std::uint64_t lost = trace_ring::collect(records);
-  const std::int64_t now = platform::now();
+  const auto [lost, now] = trace_ring::collect(records);
   trace_story story(records, kept_time == 0 ? INT64_MIN : now - kept_time, now);
   story.tell();
   platform::output_file file(path);

@@ -108,7 +108,10 @@ std::uint64_t trace_ring::copy_to(mapped_array<trace_record>& to) const noexcept
   return good;
 }
 
-std::uint64_t trace_ring::collect(mapped_array<trace_record>& to) noexcept {
+trace_ring::collection trace_ring::collect(mapped_array<trace_record>& to) noexcept {
+  // What is recorded while the rings are copied is in some and not in others. Up to this time nothing is missing that has had
+  // an effect: whoever lets others go on - unlocks, wakes - records that first.
+  const std::int64_t complete_until = platform::now();
   std::uint64_t lost = 0;
   // A goroutine's records are in many rings. Before this time some of them may be missing.
   std::int64_t complete_from = INT64_MIN;
@@ -136,7 +139,8 @@ std::uint64_t trace_ring::collect(mapped_array<trace_record>& to) noexcept {
   const auto incomplete = static_cast<std::size_t>(first - to.begin());
   std::copy(first, static_cast<const trace_record*>(to.end()), to.begin());
   to.resize(to.size() - incomplete);
-  return lost + incomplete;
+  while (to.size() != 0 && to[to.size() - 1].when() > complete_until) to.resize(to.size() - 1);
+  return {.lost = lost + incomplete, .until = complete_until};
 }
 
 }  // namespace turnkey::diagnostics

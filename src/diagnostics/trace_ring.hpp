@@ -97,8 +97,12 @@ class trace_ring {
   static trace_ring* of_this_thread() noexcept;
   // Appends to `to`, which is empty, what the rings hold, the oldest first, while others may go on to record: all that has
   // happened since some time, which is the oldest record of the ring that reaches back least. Returns how many records there
-  // were before that.
-  static std::uint64_t collect(mapped_array<trace_record>& to) noexcept;
+  // were before that, and up to when nothing is missing.
+  struct collection {
+    std::uint64_t lost;
+    std::int64_t until;
+  };
+  static collection collect(mapped_array<trace_record>& to) noexcept;
 
   // Called by its thread only. `size`: how many of the words count; the first two are the ring's own.
   void add(trace_kind what, parking::reason why, trace_record& record, std::size_t size) noexcept;

@@ -284,14 +284,12 @@ void trace_story::look_at(const parking::control& who, party its_party) noexcept
   const std::uint32_t track = index_of(its_party);
   if (track == no_track) return;
   state& its = states_[track];
-  if (!its.does_something || its.now.what != kind::waiting) {
-    const std::int64_t since = its.does_something ? std::max(wait.since, its.now.begin) : wait.since;
-    end(track, since);
-    begin(track, kind::waiting, since);
+  if (!its.does_something) {
+    begin(track, kind::waiting, wait.since);
     its.now.object = reinterpret_cast<std::uintptr_t>(wait.object);
     its.now.why = wait.why;
   }
-  its.woken_at = 0;
+  if (its.now.what == kind::waiting) its.woken_at = 0;
   its.seen = now_;
 }
 
