@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include <turnkey/channel_core.hpp>
+#include <turnkey/trace.hpp>
 
 namespace turnkey::diagnostics {
 

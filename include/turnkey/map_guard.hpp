@@ -22,9 +22,6 @@ namespace data {
 struct map_guard_report;
 }
 
-// ThreadSanitizer is to report the race on the map, not the one on its guard.
-#define TURNKEY_MAP_GUARD_LOOK __attribute__((no_sanitize("thread")))
-
 class map_guard {
  public:
   // How often elements have come or gone, times four.
@@ -35,14 +32,14 @@ class map_guard {
   map_guard& operator=(const map_guard&) = delete;
 
   // Somebody reads; what an iterator to what it finds must remember. Fatal while somebody writes.
-  TURNKEY_MAP_GUARD_LOOK changes read() const noexcept {
+  [[gnu::no_sanitize_thread]] changes read() const noexcept {
     const changes seen = fresh();
     if ((seen & busy) != 0) [[unlikely]]
       fail_read();
     return seen;
   }
   // The same, and it is going to iterate, so that the next change is worth recording.
-  [[nodiscard]] TURNKEY_MAP_GUARD_LOOK changes begin() const noexcept {
+  [[nodiscard, gnu::no_sanitize_thread]] changes begin() const noexcept {
     const changes since = fresh();
     if ((since & busy) != 0) [[unlikely]]
       fail_iterate(since);
@@ -50,12 +47,12 @@ class map_guard {
     return since;
   }
   // Somebody looks at its iterator's element. Fatal if an element has come or gone since.
-  TURNKEY_MAP_GUARD_LOOK void look(changes since) const noexcept {
+  [[gnu::no_sanitize_thread]] void look(changes since) const noexcept {
     if (state_ != since) [[unlikely]]
       fail_iterate(since);
   }
   // Somebody goes to the next element. Fatal as look(), whatever the compiler believes to know of the state.
-  TURNKEY_MAP_GUARD_LOOK void step(changes since) const noexcept {
+  [[gnu::no_sanitize_thread]] void step(changes since) const noexcept {
     if (fresh() != since) [[unlikely]]
       fail_iterate(since);
   }
@@ -63,13 +60,13 @@ class map_guard {
   // Somebody writes, as long as this lives. Fatal if somebody else does.
   class write {
    public:
-    TURNKEY_MAP_GUARD_LOOK explicit write(map_guard& guard) noexcept : guard_(guard) {
+    [[gnu::no_sanitize_thread]] explicit write(map_guard& guard) noexcept : guard_(guard) {
       if ((guard_.fresh() & busy) != 0) [[unlikely]]
         guard_.fail_write();
       guard_.state_ += writing;
       std::atomic_signal_fence(std::memory_order_seq_cst);  // keeps the compiler from moving what is written out
     }
-    TURNKEY_MAP_GUARD_LOOK ~write() {
+    [[gnu::no_sanitize_thread]] ~write() {
       std::atomic_signal_fence(std::memory_order_seq_cst);
       guard_.state_ -= writing;
       // If somebody else has taken it back, or has said `caught`, this has not made it zero.
@@ -80,13 +77,13 @@ class map_guard {
     write& operator=(const write&) = delete;
 
     // Elements have come or gone: iterators made before are no good any more.
-    TURNKEY_MAP_GUARD_LOOK void change() noexcept {
+    [[gnu::no_sanitize_thread]] void change() noexcept {
       if (guard_.is_watched_.load(std::memory_order_relaxed)) [[unlikely]]
         guard_.note_changer();
       guard_.state_ += one_change;
     }
     // What an iterator that the write returns must remember.
-    [[nodiscard]] TURNKEY_MAP_GUARD_LOOK changes after() const noexcept { return guard_.state_ & ~busy; }
+    [[nodiscard, gnu::no_sanitize_thread]] changes after() const noexcept { return guard_.state_ & ~busy; }
 
    private:
     map_guard& guard_;
@@ -102,10 +99,11 @@ class map_guard {
   static constexpr changes busy = writing | caught;
   static constexpr changes one_change = 4;
 
+  // ThreadSanitizer is to report the race on the map, not the one on its guard: hence the attributes.
   // A plain load: what was looked at by the same caller a moment ago needs no second look (`it = find(k); use(*it)`), which
   // the compiler would not join if it were atomic. If it races, so does the user's map, and that is what is being looked for.
   // The assembly, which is empty, keeps it from being moved out of a loop.
-  TURNKEY_MAP_GUARD_LOOK changes fresh() const noexcept {
+  [[gnu::no_sanitize_thread]] changes fresh() const noexcept {
     asm volatile("" : "+m"(state_));
     return state_;
   }
@@ -120,8 +118,6 @@ class map_guard {
   std::atomic<std::uint32_t> changer_token_{0};
   mutable std::atomic<bool> is_watched_{false};
 };
-
-#undef TURNKEY_MAP_GUARD_LOOK
 
 static_assert(sizeof(map_guard) <= 24);
 

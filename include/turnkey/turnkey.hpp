@@ -18,4 +18,5 @@
 #include <turnkey/snapshot.hpp>
 #include <turnkey/task_group.hpp>
 #include <turnkey/timer.hpp>
+#include <turnkey/trace.hpp>
 #include <turnkey/wait_group.hpp>

@@ -22,6 +22,8 @@ namespace {
   watch_for_lock_cycles();
   offer_dump();
   watch_locks(start_mutex_profile_as_set());
+  start_trace_as_set();
+  watch_os_mutexes();
   return true;
 }();
 

@@ -11,6 +11,8 @@ void watch_for_lock_cycles() noexcept;
 void offer_dump() noexcept;
 // `for_profile`: how long each is held, for the profile.
 void watch_locks(bool for_profile) noexcept;
+void start_trace_as_set() noexcept;
+void watch_os_mutexes() noexcept;
 
 // Whether that OS thread is one that only watches: it can wake nobody.
 bool is_watching_thread(std::int32_t thread) noexcept;

@@ -1,5 +1,5 @@
-// What is to be known of every lock: TURNKEY_LOCK_ORDER, TURNKEY_HELD, TURNKEY_MUTEX_PROFILE_HELD; and of every long wait: TURNKEY_SLOW_WAIT. Without
-// them nobody watches, and nothing is paid.
+// What is to be known of every lock: TURNKEY_LOCK_ORDER, TURNKEY_HELD, TURNKEY_MUTEX_PROFILE_HELD, and the trace; and of every
+// long wait: TURNKEY_SLOW_WAIT. Without them nobody watches, and nothing is paid.
 #include <cstdint>
 
 #include "diagnostics/holdings.hpp"
@@ -7,6 +7,7 @@
 #include "diagnostics/lock_order.hpp"
 #include "diagnostics/mutex_profile.hpp"
 #include "diagnostics/too_long.hpp"
+#include "diagnostics/trace.hpp"
 #include "parking/hooks.hpp"
 #include "platform/clock.hpp"
 #include "platform/environment.hpp"
@@ -22,6 +23,7 @@ using parking::reason;
 constinit bool is_order_watched = false;
 constinit bool is_time_watched = false;
 constinit bool is_profiled = false;
+constinit bool is_traced = false;  // set by start_trace() as well, before there are others
 
 void wants(control& who, const void* lock, reason how, bool is_new) noexcept {
   if (!is_order_watched) return;
@@ -29,10 +31,14 @@ void wants(control& who, const void* lock, reason how, bool is_new) noexcept {
 }
 
 void locked(control& who, const void* lock, reason how) noexcept {
+  if (is_traced) trace_lock(who, lock, how);
+  if (!is_order_watched && !is_time_watched) return;
   if (holdings* const mine = holdings::of(who)) mine->add(lock, how, is_time_watched ? platform::now() : 0);
 }
 
-void unlocks(control& who, const void* lock, reason) noexcept {
+void unlocks(control& who, const void* lock, reason how) noexcept {
+  if (is_traced) trace_unlock(who, lock, how);
+  if (!is_order_watched && !is_time_watched) return;
   holdings* const mine = holdings::of(who);
   const std::int64_t since = mine != nullptr ? mine->remove(lock) : holdings::not_held;
   if (since == holdings::not_held) {
@@ -45,6 +51,11 @@ void unlocks(control& who, const void* lock, reason) noexcept {
 constexpr parking::lock_watcher watcher{wants, locked, unlocks};
 
 }  // namespace
+
+void watch_locks_for_trace() noexcept {
+  is_traced = true;
+  parking::watch_locks(watcher);
+}
 
 void watch_locks(bool for_profile) noexcept {
   enum { off, on };

@@ -15,8 +15,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <span>
 #include <string>
@@ -29,6 +27,7 @@
 #include "diagnostics/pprof.hpp"
 #include "parking/hooks.hpp"
 #include "platform/environment.hpp"
+#include "platform/file.hpp"
 #include "platform/mapping.hpp"
 #include "platform/raw_lock.hpp"
 #include "platform/report.hpp"
@@ -300,26 +299,19 @@ std::string profile_writer::write() {
 }
 
 bool write_file(const std::string& path, std::string_view content) noexcept {
-  std::FILE* const file = std::fopen(path.c_str(), "wbe");
-  if (file == nullptr) return false;
-  const bool is_written = std::fwrite(content.data(), 1, content.size(), file) == content.size();
-  return std::fclose(file) == 0 && is_written;
+  platform::output_file file(path.c_str());
+  file.write(content);
+  return file.close();
 }
 
 // --- TURNKEY_MUTEX_PROFILE -----------------------------------------------------------------------------------------
 
 constexpr const char* variable = "TURNKEY_MUTEX_PROFILE";
+constexpr std::string_view content = "contention profile";
 constinit char profile_path[4096] = {};
 
-void complain(std::string_view path) noexcept {
-  char buffer[1024];
-  platform::text line(buffer, sizeof buffer);
-  line << variable << '=' << path.substr(0, 500) << ": the file cannot be written; there will be no contention profile";
-  platform::warn(line.view());
-}
-
 void write_at_end() noexcept {
-  if (!write_mutex_profile(profile_path)) complain(profile_path);
+  if (!write_mutex_profile(profile_path)) platform::complain_of_file(variable, profile_path, content);
 }
 
 }  // namespace
@@ -327,14 +319,7 @@ void write_at_end() noexcept {
 bool start_mutex_profile_as_set() noexcept {
   enum { off, on };
   const bool holds = platform::environment_choice("TURNKEY_MUTEX_PROFILE_HELD", {"0", "1"}, off) == on;
-  const std::string_view path = platform::environment_text(variable);
-  if (path.empty()) return false;
-  // Whoever made a mistake wants to hear of it now. The program may go to another folder before it ends.
-  std::FILE* const file = std::fopen(path.data(), "abe");
-  if (file == nullptr || std::fclose(file) != 0 || realpath(path.data(), profile_path) == nullptr) {
-    complain(path);
-    return false;
-  }
+  if (!platform::environment_file(variable, content, profile_path)) return false;
   constexpr std::int64_t largest = 1'000'000'000;
   set_mutex_profile_fraction(
       static_cast<int>(platform::environment_integer("TURNKEY_MUTEX_PROFILE_FRACTION", 1, largest, 1)));

@@ -109,21 +109,40 @@ wait_state read_wait(const parking::control& who) noexcept {
   return state;
 }
 
+std::string_view object_kind(reason why) noexcept {
+  switch (why) {
+    case reason::mutex_lock: return "mutex";
+    case reason::rw_mutex_lock:
+    case reason::rw_mutex_lock_shared: return "rw_mutex";
+    case reason::wait_group_wait: return "wait_group";
+    case reason::once_call: return "once";
+    case reason::condition_wait: return "condition_variable";
+    case reason::semaphore_acquire: return "semaphore";
+    case reason::chan_send:
+    case reason::chan_receive: return "channel";
+    case reason::chan_send_nil:
+    case reason::chan_receive_nil:
+    case reason::select:
+    case reason::select_no_cases:
+    case reason::sleep: return "";
+  }
+  return "";
+}
+
 void write_object(platform::text& out, const wait_state& wait) noexcept {
   switch (wait.why) {
     case reason::mutex_lock:
-      out << ": waits for mutex ";
-      write_lock(out, wait);
-      break;
     case reason::rw_mutex_lock:
     case reason::rw_mutex_lock_shared:
-      out << ": waits for rw_mutex ";
+      out << ": waits for " << object_kind(wait.why) << ' ';
       write_lock(out, wait);
       break;
-    case reason::wait_group_wait: write_object_name(out << ": waits for wait_group ", wait.object); break;
-    case reason::once_call: write_object_name(out << ": waits for once ", wait.object); break;
-    case reason::condition_wait: write_object_name(out << ": waits for condition_variable ", wait.object); break;
-    case reason::semaphore_acquire: write_object_name(out << ": waits for semaphore ", wait.object); break;
+    case reason::wait_group_wait:
+    case reason::once_call:
+    case reason::condition_wait:
+    case reason::semaphore_acquire:
+      write_object_name(out << ": waits for " << object_kind(wait.why) << ' ', wait.object);
+      break;
     case reason::chan_send:
     case reason::chan_receive: write_channel(out, wait); break;
     case reason::chan_send_nil:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "parking/control.hpp"
 #include "parking/waiter.hpp"
@@ -27,6 +28,8 @@ const parking::control* find_control(std::uint32_t token) noexcept;
 // Who has the lock that somebody waits for; null: it is not a lock, nobody has it, or readers have it.
 const parking::control* holder_of(const wait_state& wait) noexcept;
 
+// What a wait of that kind is for: `mutex`, `channel`; empty: nothing that has a name.
+std::string_view object_kind(parking::reason why) noexcept;
 // ` [sync.Mutex.Lock, 12.4 s]`: the reason, and for how long it has waited; of several: ` [chan receive, 1.2 s to 3.0 s]`.
 void write_reason(platform::text& out, const wait_state& wait, std::int64_t least, std::int64_t most) noexcept;
 // `: waits for mutex 0x..., held by goroutine 9 "audit"`. What the object is like only if the wait still lasts.

@@ -1,5 +1,6 @@
 #include "parking/hooks.hpp"
 
+#include "parking/tracing.hpp"
 #include "platform/rseq.hpp"
 
 // In a static library an object file that nobody refers to is left out, with the hooks it would set. This reference makes
@@ -17,6 +18,8 @@ constinit std::atomic<const lock_wait_observer*> lock_waits{nullptr};
 constinit std::atomic<void (*)(const void*) noexcept> on_foreign_unlock{nullptr};
 constinit std::atomic<const lock_watcher*> the_lock_watcher{nullptr};
 constinit std::atomic<bool> are_locks_watched{false};
+constinit std::atomic<const tracer*> the_tracer{nullptr};
+[[gnu::tls_model("initial-exec")]] thread_local constinit bool is_timer_firing = false;
 
 // An unlock without read-modify-write passes no watcher by, and a lock by one that has a token none.
 void watch_locks(const lock_watcher& watcher) noexcept {

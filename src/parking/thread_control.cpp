@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "parking/hooks.hpp"
+#include "parking/tracing.hpp"
 #include "platform/clock.hpp"
 #include "platform/cpu.hpp"
 #include "platform/futex.hpp"
@@ -160,7 +161,16 @@ void thread_control::suspend(waiter& w, std::int64_t deadline) noexcept {
   is_timed_.store(deadline != platform::no_deadline, std::memory_order_relaxed);
   const std::int64_t start = platform::now();
   w.set_since(start);
-  if (!w.commit_park()) return;
+  const tracer* const tracing = trace();
+  if (tracing != nullptr) [[unlikely]]
+    tracing->waits(w);
+  if (w.commit_park()) sleep_until_ended(w, start, deadline);
+  if (tracing != nullptr) [[unlikely]]
+    tracing->goes_on(*this);
+}
+
+// Parked; `w` leaves that state.
+void thread_control::sleep_until_ended(waiter& w, std::int64_t start, std::int64_t deadline) noexcept {
   const std::int64_t first_look = start + long_wait;
   bool was_long = false;
   while (w.load_state() == waiter::state::parked) {

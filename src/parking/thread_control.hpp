@@ -37,6 +37,8 @@ class thread_control final : public control {
 
  private:
   friend struct thread_registry;
+  void sleep_until_ended(waiter& w, std::int64_t start, std::int64_t deadline) noexcept;
+
   std::atomic<std::uint32_t> permit_{0};  // 1: look at the waiter again. May be left over from an earlier wait.
   std::atomic<std::int32_t> thread_{0};
   std::int32_t last_thread_ = 0;  // the same, kept when the thread ends

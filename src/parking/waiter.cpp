@@ -35,6 +35,8 @@ bool waiter::commit_park() noexcept {
 
 void waiter::signal_anyhow() noexcept {
   parking::control* const control = control_;
+  if (const tracer* const tracing = trace()) [[unlikely]]
+    tracing->wakes(*control);
   // order: acq_rel -- release pairs with wait(): what the signaller did is seen by the one it lets go; acquire pairs with
   // commit_park(). Nothing of *this may be touched after this line (invariant S).
   if (state_.exchange(state::signalled, std::memory_order_acq_rel) == state::parked) control->resume();
@@ -46,6 +48,9 @@ void waiter::alarm() noexcept {
   while (seen == state::running || seen == state::parked) {
     // order: acquire -- pairs with commit_park().
     if (state_.compare_exchange_weak(seen, state::alarmed, std::memory_order_acquire, std::memory_order_relaxed)) {
+      // It is still there, invariant A.
+      if (const tracer* const tracing = trace()) [[unlikely]]
+        tracing->wakes(*control);
       if (seen == state::parked) control->resume();
       return;
     }

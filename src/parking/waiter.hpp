@@ -28,6 +28,7 @@
 
 #include "parking/control.hpp"
 #include "parking/reason.hpp"
+#include "parking/tracing.hpp"
 #include "platform/sanitizer.hpp"
 
 namespace turnkey::parking {
@@ -56,7 +57,7 @@ class waiter {
 
   // Ends the wait with true. The caller has taken the waiter out of its queue.
   void signal() noexcept {
-    if (!is_under_latch_) return signal_anyhow();
+    if (!is_under_latch_ || trace() != nullptr) return signal_anyhow();
     parking::control* const control = control_;
     // order: relaxed -- for reports. What the signaller did is seen because resume() comes before what it lets go.
     state_.store(state::signalled, std::memory_order_relaxed);

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "platform/file.hpp"
 #include "platform/report.hpp"
 
 namespace turnkey::platform {
@@ -79,6 +80,22 @@ int environment_choice(const char* variable, std::initializer_list<std::string_v
   }
   warn(line.view());
   return otherwise;
+}
+
+void complain_of_file(const char* variable, std::string_view path, std::string_view content) noexcept {
+  char buffer[2 * longest_line];
+  text line(buffer, sizeof buffer);
+  line << variable << '=' << path.substr(0, 500) << ": the file cannot be written; there will be no " << content;
+  warn(line.view());
+}
+
+// Whoever made a mistake wants to hear of it now.
+bool environment_file(const char* variable, std::string_view content, char (&path)[4096]) noexcept {
+  const std::string_view value = environment_text(variable);
+  if (value.empty()) return false;
+  if (output_file::can_be_written(value.data()) && realpath(value.data(), path) != nullptr) return true;
+  complain_of_file(variable, value, content);
+  return false;
 }
 
 }  // namespace turnkey::platform

@@ -16,6 +16,11 @@ std::int64_t environment_duration(const char* variable, std::int64_t otherwise) 
 // The index of the variable's value in `choices`; `otherwise` if it is not set or not among them.
 int environment_choice(const char* variable, std::initializer_list<std::string_view> choices, int otherwise) noexcept;
 
+// The file that the variable names, to be written at some later time: its full path, so that the program may go to another
+// folder before, ended by a 0. False, and said, if it cannot be written: then there will be no `content`. False if not set.
+bool environment_file(const char* variable, std::string_view content, char (&path)[4096]) noexcept;
+void complain_of_file(const char* variable, std::string_view path, std::string_view content) noexcept;
+
 // The variable's value, for what is free text; empty if it is not set. Valid until the environment is changed.
 std::string_view environment_text(const char* variable) noexcept;
 

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <csetjmp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -151,6 +152,7 @@ namespace {
 void describe_thread(text& report) noexcept { report << "thread " << thread_id() << " [running]:"; }
 
 std::atomic<fatal_handler> handler{nullptr};
+std::atomic<void (*)() noexcept> last_words{nullptr};
 std::atomic<std::int32_t> reporter{0};  // the thread that ends the process
 std::atomic<std::uint32_t> never{0};
 
@@ -168,7 +170,19 @@ text& the_report() noexcept { return *reinterpret_cast<text*>(report_storage); }
 
 }  // namespace
 
+void at_fatal_end(void (*hook)() noexcept) noexcept { last_words.store(hook, std::memory_order_release); }
+
 void end_program() noexcept {
+  // order: acq_rel -- acquire pairs with at_fatal_end(): what the hook needs is there. Taken out, so it runs once, even if it
+  // comes here itself.
+  if (auto* const hook = last_words.exchange(nullptr, std::memory_order_acq_rel)) {
+    sigjmp_buf escape;
+    if (sigsetjmp(escape, 1) == 0) {
+      catch_fault(&escape);
+      hook();
+    }
+    catch_fault(nullptr);
+  }
   enum { abort_program, exit_program };
   if (environment_choice("TURNKEY_FATAL", {"abort", "exit"}, exit_program) == abort_program) {
     signal(SIGABRT, SIG_DFL);

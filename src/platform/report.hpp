@@ -64,6 +64,10 @@ text& begin_fatal() noexcept;
 // Ends the process as end_fatal() does.
 [[noreturn]] void end_program() noexcept;
 
+// Has `hook` called, once, when the process ends by a fatal error or a SIGQUIT, after the report: it should not use much
+// stack, must not allocate or wait, and if it faults, that is its end. One hook: the last.
+void at_fatal_end(void (*hook)() noexcept) noexcept;
+
 // The usual fatal error: "fatal error: <message>", then what describe_current (below) says of the caller, its stack.
 [[noreturn]] void fatal(std::string_view message) noexcept;
 

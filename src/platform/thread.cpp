@@ -43,6 +43,8 @@ std::int32_t thread_id() noexcept {
   return cached_thread_id;
 }
 
+std::int32_t process_id() noexcept { return static_cast<std::int32_t>(syscall(SYS_getpid)); }
+
 void yield_thread() noexcept { sched_yield(); }
 
 // --- starting ------------------------------------------------------------------------------------------------------
@@ -165,6 +167,26 @@ bool for_each_thread(void (*visit)(std::int32_t tid, void* argument), void* argu
   if (tasks >= 0) close_raw(tasks);
   errno = error;
   return is_complete;
+}
+
+bool is_thread_there(std::int32_t thread) noexcept {
+  const int error = errno;
+  const bool is_there = syscall(SYS_tgkill, getpid(), thread, 0) == 0;
+  errno = error;
+  return is_there;
+}
+
+std::string_view thread_name(std::int32_t thread, char (&buffer)[16]) noexcept {
+  const int error = errno;
+  const int tasks = open_at(AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY);
+  std::string_view name;
+  if (tasks >= 0) {
+    name = read_task_file(tasks, thread, "/comm", buffer, sizeof buffer);
+    close_raw(tasks);
+  }
+  errno = error;
+  if (name.ends_with('\n')) name.remove_suffix(1);
+  return name;
 }
 
 namespace {

@@ -2,11 +2,20 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace turnkey::platform {
 
 // The kernel's id of the calling thread, cached.
 std::int32_t thread_id() noexcept;
+
+// The kernel's id of this process; its first thread has the same.
+std::int32_t process_id() noexcept;
+
+// Whether that thread of this process has not ended.
+bool is_thread_there(std::int32_t thread) noexcept;
+// Its name, as the kernel knows it; empty if it has ended, or where there is no /proc. Async-signal-safe.
+std::string_view thread_name(std::int32_t thread, char (&buffer)[16]) noexcept;
 
 // Starts a detached thread; false if there is none to be had. `name`: at most 15 bytes. `takes_signals`: false blocks
 // every signal that is not a fault in it.

@@ -8,6 +8,7 @@
 #include <string>
 #include <system_error>
 
+#include "parking/tracing.hpp"
 #include "parking/waiter.hpp"
 #include "platform/report.hpp"
 #include "platform/sanitizer.hpp"
@@ -79,6 +80,8 @@ void launcher::start(goroutine& g) noexcept {
   // order: release -- pairs with load_status(): a report sees all of the above.
   g.status_.store(goroutine::status::runnable, std::memory_order_release);
   scheduler::count_start(here);
+  if (const parking::tracer* const tracing = parking::trace()) [[unlikely]]
+    tracing->created(g);
   g.resume();
   if (here != nullptr) scheduler::notify();
 }

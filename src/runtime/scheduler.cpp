@@ -22,6 +22,7 @@ constinit std::atomic<int> scheduler::max_procs_{0};
 constinit std::atomic<std::uint32_t> scheduler::spares_{0};
 constinit std::atomic<bool> scheduler::is_started_{false};
 constinit std::atomic<bool> scheduler::is_stopping_{false};
+constinit std::atomic<bool> scheduler::has_slow_switches_{false};
 constinit std::atomic<worker*> scheduler::lookout_{nullptr};
 constinit std::atomic<std::int64_t> scheduler::lookout_deadline_{INT64_MIN};
 constinit std::atomic<std::uint32_t> scheduler::worker_count_{0};
@@ -325,6 +326,7 @@ void scheduler::stop(int status) noexcept {
   exit_status.store(status, std::memory_order_relaxed);
   exiting_thread.store(platform::thread_id(), std::memory_order_relaxed);
   is_stopping_.store(true, std::memory_order_seq_cst);
+  switch_slowly();
   const worker* const here = worker::current();
   const std::uint32_t remaining = here != nullptr && !here->is_blocked() ? 1 : 0;
   const std::int64_t until = platform::now() + exit_patience;

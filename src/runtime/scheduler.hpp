@@ -71,6 +71,8 @@ class scheduler {
   static bool is_all_asleep() noexcept;
   // The OS threads that are workers.
   static bool is_worker_thread(std::int32_t thread) noexcept;
+  // From now on no switch takes the shortest way, which tells no tracer.
+  static void switch_slowly() noexcept { has_slow_switches_.store(true, std::memory_order_relaxed); }
   // The OS thread that runs g; 0: none does. For reports: may be out of date at once.
   static std::int32_t thread_of(const goroutine& g) noexcept;
 
@@ -107,6 +109,7 @@ class scheduler {
   static std::atomic<std::uint32_t> spares_;
   static std::atomic<bool> is_started_;
   static std::atomic<bool> is_stopping_;
+  static std::atomic<bool> has_slow_switches_;  // is_stopping_, or switch_slowly() was called
   static std::atomic<worker*> lookout_;
   static std::atomic<std::int64_t>
       lookout_deadline_;  // until when the lookout sleeps; least: there is none, or it is awake

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "parking/stop_watch.hpp"
+#include "parking/tracing.hpp"
 #include "platform/clock.hpp"
 #include "platform/report.hpp"
 #include "platform/sanitizer.hpp"
@@ -65,10 +66,10 @@ goroutine* worker::take_overflow() noexcept {
   return first;
 }
 
-// The next one of this worker's own, unless it is time to look further. What it does is short.
+// The next one of this worker's own, unless it is time to look further, or a trace wants to know. What it does is short.
 inline goroutine* worker::pick_quickly() noexcept {
   const std::uint32_t tick = tick_.load(std::memory_order_relaxed) + 1;
-  if (tick % housekeeping == 0 || scheduler::is_stopping_.load(std::memory_order_relaxed)) return nullptr;
+  if (tick % housekeeping == 0 || scheduler::has_slow_switches_.load(std::memory_order_relaxed)) return nullptr;
   goroutine* const g = take_own();
   if (g != nullptr) tick_.store(tick, std::memory_order_relaxed);
   return g;
@@ -160,6 +161,8 @@ void worker::leave(fate what, parking::waiter* w) noexcept {
   goroutine* next = what == fate::requeue_common ? nullptr : pick();
   if (next == nullptr && what == fate::requeue && !scheduler::is_stopping_.load(std::memory_order_relaxed)) return;
   if (platform::is_tsan) next = leave_under_tsan(next);
+  if (const parking::tracer* const tracing = parking::trace()) [[unlikely]]
+    tracing->runs(next);
   left_waiter_ = w;
   leave_to(next, what);
 }
@@ -176,7 +179,11 @@ inline void worker::leave_to(goroutine* next, fate what) noexcept {
   here.arrive();
 }
 
-inline void worker::park(parking::waiter& w) noexcept { leave(fate::park, &w); }
+inline void worker::park(parking::waiter& w) noexcept {
+  if (const parking::tracer* const tracing = parking::trace()) [[unlikely]]
+    tracing->waits(w);
+  leave(fate::park, &w);
+}
 
 void worker::yield() noexcept {
   const bool is_surplus = scheduler::active_of(scheduler::status_.load(std::memory_order_relaxed)) > scheduler::limit();
@@ -207,10 +214,15 @@ void worker::goroutine_main(void* first) {
 
 // `ended` has ended. The next one may take over its stack, which is as warm as can be; else this does not return.
 goroutine* worker::finish(goroutine& ended) noexcept {
+  const parking::tracer* const tracing = parking::trace();
+  if (tracing != nullptr) [[unlikely]]
+    tracing->ended(ended);
   ended_.store(ended_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (is_blocked()) scheduler::leave_blocking(*this);
   goroutine* next = pick();
   if (platform::is_tsan) next = leave_under_tsan(next);
+  if (tracing != nullptr) [[unlikely]]
+    tracing->runs(next);
   // Not under ThreadSanitizer: its fiber would order what the two do.
   if (next != nullptr && next->stack_ == nullptr && next->stack_class_ == ended.stack_class_ && !platform::is_tsan &&
       !ended.stack_->has_canary) {
@@ -230,6 +242,8 @@ goroutine* worker::finish(goroutine& ended) noexcept {
 
 // Back to the worker's own stack; see run().
 void worker::run_until_idle(goroutine* first) noexcept {
+  if (const parking::tracer* const tracing = parking::trace()) [[unlikely]]
+    tracing->runs(first);
   switch_from(&native_, first, false);
   arrive();
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 
+#include "parking/tracing.hpp"
 #include "platform/futex.hpp"
 #include "platform/raw_lock.hpp"
 #include "platform/report.hpp"
@@ -126,6 +127,7 @@ std::uint32_t timer_queue::fire_shard(std::uint32_t shard, std::int64_t now) noe
   heap& h = heaps[shard];
   if (h.earliest.load(std::memory_order_relaxed) > now) return 0;
   std::uint32_t fired = 0;
+  const parking::timer_scope nobody_else;
   h.lock.lock();
   for (; fired < batch && h.size != 0 && h.entries[0].deadline <= now; ++fired) {
     timer& t = *h.entries[0].t;

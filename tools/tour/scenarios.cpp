@@ -184,6 +184,20 @@ std::vector<scenario> all_scenarios() {
                          "baked:  30\n"
                          "packed: 10 of baker 0\npacked: 10 of baker 1\npacked: 10 of baker 2\n")}},
 
+      {.id = "S13",
+       .title = "The dry run: two goroutines want one mutex",
+       .shows = "Goroutine 2 is blocked while goroutine 1 holds the mutex; the value goes from 0 to 1 to 2.",
+       .source = "dry_run.cpp",
+       .runs = {succeeds("dry_run",
+                         "step | goroutine 1      | goroutine 2      | mutex     | value\n"
+                         "   1 | locks            |                  | held by 1 | 0\n"
+                         "   2 |                  | is blocked       | held by 1 | 0\n"
+                         "   3 | stores 1         |                  | held by 1 | 1\n"
+                         "   4 | unlocks          |                  | free      | 1\n"
+                         "   5 |                  | locks            | held by 2 | 1\n"
+                         "   6 |                  | stores 2         | held by 2 | 2\n"
+                         "   7 |                  | unlocks          | free      | 2\n")}},
+
       {.id = "C4",
        .title = "Correctness against throughput, and how to avoid the choice",
        .shows = "One number behind five things that make it right. What is fastest depends on who writes how often.",
