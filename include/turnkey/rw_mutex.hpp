@@ -10,7 +10,8 @@
 //   Order: what was done before unlock() is seen after the next lock() or lock_shared(); what was done before
 //     unlock_shared() is seen after the next lock(). Readers are not ordered among each other.
 //   Fairness: a waiting writer holds back new readers. The readers that waited while it wrote go before the next
-//     writer. Among writers the rules of turnkey::mutex hold.
+//     writer. Among writers the rules of turnkey::mutex hold. An OS thread first tries again and again, for 50 us of its
+//     own time and at most 1 ms; it waits, in the sense of this, from then on. A goroutine does at once.
 //   So a reader that locks again while a writer waits blocks for ever: read locks are not re-entrant either.
 //   Lifetime: as turnkey::mutex.
 //   At most 8,388,607 readers at once; one more ends the program with "fatal error: sync: too many readers".
@@ -41,7 +42,10 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
   // Waits until there is no writer and no reader, and takes the lock for writing. Go: Lock.
   [[clang::acquire_capability()]] void lock() noexcept;
   // Ends writing; lets in every reader that waits, else the next writer. Never blocks. Go: Unlock.
-  [[clang::release_capability()]] void unlock() noexcept;
+  [[clang::release_capability()]] void unlock() noexcept {
+    do_unlock();
+    asm volatile("");  // no tail call, else a stack would not show the function whose last act this is: most guards' is
+  }
   // Takes the lock for writing if nobody has it at this moment. Never blocks, never fails spuriously. Go: TryLock.
   [[nodiscard, clang::try_acquire_capability(true)]] bool try_lock() noexcept;
 
@@ -66,7 +70,10 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
   // Waits until no writer has the lock or waits for it, and takes it for reading, beside other readers. Go: RLock.
   [[clang::acquire_shared_capability()]] void lock_shared() noexcept;
   // Ends reading. Never blocks. Ends the program if nobody reads. Go: RUnlock.
-  [[clang::release_shared_capability()]] void unlock_shared() noexcept;
+  [[clang::release_shared_capability()]] void unlock_shared() noexcept {
+    do_unlock_shared();
+    asm volatile("");  // as above
+  }
   // Takes the lock for reading if no writer has it or waits for it. Never blocks, never fails spuriously. Go: TryRLock.
   [[nodiscard, clang::try_acquire_shared_capability(true)]] bool try_lock_shared() noexcept;
 
@@ -88,6 +95,9 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
   }
 
  private:
+  [[clang::no_thread_safety_analysis]] void do_unlock() noexcept;
+  [[clang::no_thread_safety_analysis]] void do_unlock_shared() noexcept;
+
   static constexpr std::uint32_t idle = 4;  // lock_protocol::armed: this lock never takes the plain-store unlock
   bool lock_within(const wait_limit& limit) noexcept;
   bool lock_shared_within(const wait_limit& limit) noexcept;

@@ -5,12 +5,14 @@
 // one to say what it wants sees what all others want, and finds the cycle before it parks.
 //
 // Who has a lock for writing, the lock says. Who has one for reading, only the readers know; but only a reader that waits
-// itself can be part of a cycle. So those that wait and have locks for reading are listed here, and so are writers that
-// wait for an rw_mutex, for whose sake new readers wait.
+// itself can be part of a cycle. So those that wait and have locks for reading are listed here. Most waits have nothing to do
+// with such a one, and must not pay for it: how many are listed with a lock can be read without a lock (`readings`), and one
+// who waits for readers none of whom waits goes no further.
 //
-//   wants                held by a writer    held by readers                              neither
-//   mutex, or writing    that writer         each listed one that reads it                nobody: it is being passed on
-//   reading              that writer         each listed one that wants it for writing    nobody
+//   wants                held by a writer    held by readers                                      neither
+//   mutex, or writing    that writer         each listed one that reads it                        nobody: it is being passed on
+//   reading              that writer         a writer that wants it, and so each listed one       nobody
+//                                            that reads it; which writer is asked at the end
 //
 // No false alarm. A cycle is looked at twice. What a member wants, with its epoch, is the same both times, so it was blocked
 // all the while between, and did not let go of a lock; and each lock was, both times, held by the member that it should be.
@@ -18,6 +20,7 @@
 // limit is not in it, a lock that was just taken and whose owner is not yet known has none (lock_protocol::owner), and a
 // reader that has been let in wants nothing any more (waiter::let_in). A lock that another control than its reader has
 // unlocked is left out from then on: nobody knows who reads it.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -27,10 +30,12 @@
 #include "diagnostics/names.hpp"
 #include "diagnostics/waits.hpp"
 #include "parking/hooks.hpp"
+#include "parking/thread_control.hpp"
 #include "platform/clock.hpp"
 #include "platform/environment.hpp"
 #include "platform/raw_lock.hpp"
 #include "platform/report.hpp"
+#include "runtime/goroutine_pool.hpp"
 #include "sync/lock_core.hpp"
 
 namespace turnkey::diagnostics {
@@ -64,6 +69,13 @@ constinit std::array<step, most_steps> steps{};
 constinit std::array<const void*, most_foreign> foreign{};  // locks whose readers nobody knows
 constinit std::atomic<std::uint32_t> foreign_count{0};
 
+// How many of the listed ones have a lock with that hash for reading; changed under `graph`.
+constinit std::array<std::atomic<std::uint32_t>, 1024> readings{};
+std::atomic<std::uint32_t>& readings_of(const void* lock) noexcept {
+  const std::uint64_t mixed = reinterpret_cast<std::uintptr_t>(lock) * 0x9e3779b97f4a7c15;
+  return readings[mixed >> 54];
+}
+
 bool is_foreign(const void* lock) noexcept {
   const std::uint32_t count = foreign_count.load(std::memory_order_relaxed);
   if (count > most_foreign) return true;  // too many to tell
@@ -91,7 +103,7 @@ bool is_held_by_readers(const control::lock_wait& wants) noexcept {
   return lock_protocol::state_of(core_of(wants)) >= lock_protocol::reader;
 }
 
-// Whether `other`, which waits and is listed, keeps one from the lock that has no writer.
+// Whether `other`, which waits, keeps one from the lock that has no writer.
 bool keeps_from(const control& other, const control::lock_wait& wants) noexcept {
   if (wants.why != reason::rw_mutex_lock_shared) return other.has_read(wants.lock);
   const control::lock_wait theirs = other.wanted();
@@ -106,12 +118,16 @@ bool is_waiting_for(const step& s, const control& other) noexcept {
 
 // ---- Looking for a cycle --------------------------------------------------------------------------------------------
 
-// Along the writers only, without the list. True: it comes back to the start, or to a lock that has readers.
+// Along the writers only, without the list. True: it comes back to the start, or to a lock that has readers who wait.
 bool is_worth_a_look(const control& self, control::lock_wait wants) noexcept {
   for (std::uint32_t i = 0; i < most_steps; ++i) {
     const control* const next = writer_of(wants);
     if (next == &self) return true;
-    if (next == nullptr) return is_held_by_readers(wants);
+    // order: seq_cst -- pairs with list(): of one who says what it wants and then looks here, and one who is listed and then
+    // looks who wants what, one sees the other.
+    if (next == nullptr) {
+      return is_held_by_readers(wants) && readings_of(wants.lock).load(std::memory_order_seq_cst) != 0;
+    }
     wants = next->wanted();
     if (wants.lock == nullptr) return false;
   }
@@ -119,6 +135,7 @@ bool is_worth_a_look(const control& self, control::lock_wait wants) noexcept {
 }
 
 // The number of steps of which the last one waits for `self`, the first; 0: there are none. They are linked by `from`.
+// The writers that readers wait behind are missing.
 std::uint32_t find_cycle(const control& self, const control::lock_wait& wanted) noexcept {
   std::uint32_t end = 0;
   steps[end++] = {&self, wanted, 0};
@@ -137,8 +154,9 @@ std::uint32_t find_cycle(const control& self, const control::lock_wait& wanted) 
     if (const control* const writer = writer_of(wants)) {
       if (visit(*writer)) return i + 1;
     } else if (is_held_by_readers(wants) && !is_foreign(wants.lock)) {
+      if (i != 0 && wants.why == reason::rw_mutex_lock_shared && keeps_from(self, wants)) return i + 1;
       for (std::uint32_t place = 1; place < listed_end; ++place) {
-        if (listed[place] != nullptr && keeps_from(*listed[place], wants) && visit(*listed[place])) return i + 1;
+        if (listed[place] != nullptr && listed[place]->has_read(wants.lock) && visit(*listed[place])) return i + 1;
       }
     }
   }
@@ -157,6 +175,36 @@ std::uint32_t put_in_order(std::uint32_t last) noexcept {
     if (i == 0) break;
   }
   for (std::uint32_t i = 0; i < count; ++i) steps[i] = members[i];
+  return count;
+}
+
+// One that waits for that lock to write, without a limit; null: there is none.
+const control* find_waiting_writer(const void* lock) noexcept {
+  const auto does = [lock](const control& who) {
+    const control::lock_wait wants = who.wanted();
+    return wants.lock == lock && wants.why == reason::rw_mutex_lock;
+  };
+  for (const parking::thread_control* t = parking::thread_control::all(); t != nullptr; t = t->next()) {
+    if (does(*t)) return t;
+  }
+  for (std::uint32_t i = 0, n = runtime::goroutine_pool::record_count(); i < n; ++i) {
+    if (does(runtime::goroutine_pool::record(i))) return &runtime::goroutine_pool::record(i);
+  }
+  return nullptr;
+}
+
+// Puts the writers in that readers wait behind. How many steps there are then; 0: there is no such writer, or no room.
+std::uint32_t add_writers(std::uint32_t count) noexcept {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const control::lock_wait wants = steps[i].wants;
+    if (wants.why != reason::rw_mutex_lock_shared || writer_of(wants) != nullptr) continue;
+    if (keeps_from(*steps[(i + 1) % count].who, wants)) continue;
+    const control* const writer = find_waiting_writer(wants.lock);
+    if (writer == nullptr || count == most_steps) return 0;
+    std::copy_backward(steps.begin() + i + 1, steps.begin() + count, steps.begin() + count + 1);
+    steps[++i] = {writer, writer->wanted(), 0};
+    ++count;
+  }
   return count;
 }
 
@@ -211,6 +259,28 @@ void report(std::uint32_t count) noexcept {
   platform::write_error((out << '\n').view());
 }
 
+// ---- Once ------------------------------------------------------------------------------------------------------------
+
+// Two that close a cycle at the same moment both find it. Who has been in a report, in which of its waits; a cycle never ends.
+struct reported_wait {
+  const control* who;
+  std::uint32_t epoch;
+};
+constinit std::array<reported_wait, most_steps> reported{};  // by a hash of who
+
+reported_wait& reported_of(const control& who) noexcept {
+  const std::uint64_t mixed = reinterpret_cast<std::uintptr_t>(&who) * 0x9e3779b97f4a7c15;
+  return reported[mixed >> 52];
+}
+static_assert(most_steps == 1u << 12);
+
+bool is_news(std::uint32_t count) noexcept {
+  const reported_wait& known = reported_of(*steps[0].who);
+  if (known.who == steps[0].who && known.epoch == steps[0].wants.epoch) return false;
+  for (std::uint32_t i = 0; i < count; ++i) reported_of(*steps[i].who) = {steps[i].who, steps[i].wants.epoch};
+  return true;
+}
+
 // ---- The hooks ------------------------------------------------------------------------------------------------------
 
 void list(control& who) noexcept {
@@ -221,11 +291,14 @@ void list(control& who) noexcept {
     place = listed_end++;
   }
   who.place() = place;
-  if (place != 0) listed[place] = &who;
+  if (place == 0) return;
+  listed[place] = &who;
+  // order: seq_cst -- see is_worth_a_look().
+  who.for_each_read([](const void* lock) { readings_of(lock).fetch_add(1, std::memory_order_seq_cst); });
 }
 
-void begin(control& who, const waiter& w) noexcept {
-  const bool is_listed = who.has_reads() || w.why() == reason::rw_mutex_lock;
+void begin(control& who, const waiter& /*w*/) noexcept {
+  const bool is_listed = who.has_reads();
   const control::lock_wait wants = who.wanted();
   const auto is_worth_it = [&] { return wants.lock != nullptr && is_worth_a_look(who, wants); };
   if (!is_listed && !is_worth_it()) return;
@@ -233,8 +306,8 @@ void begin(control& who, const waiter& w) noexcept {
   if (is_listed) list(who);
   const std::uint32_t length = is_worth_it() ? find_cycle(who, wants) : 0;
   if (length != 0) {
-    const std::uint32_t count = put_in_order(length - 1);
-    if (is_still_so(count)) report(count);
+    const std::uint32_t count = add_writers(put_in_order(length - 1));
+    if (count != 0 && is_still_so(count) && is_news(count)) report(count);
   }
   graph.unlock();
 }
@@ -244,6 +317,7 @@ void end(control& who) noexcept {
   if (place == 0) return;
   who.place() = 0;
   graph.lock();
+  who.for_each_read([](const void* lock) { readings_of(lock).fetch_sub(1, std::memory_order_relaxed); });
   listed[place] = nullptr;
   free_places[free_count++] = place;
   graph.unlock();

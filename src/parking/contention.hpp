@@ -5,7 +5,8 @@
 // the mean of the first one's wait and the last one's. Then the time stamps of those that are now at the ends begin anew.
 // Invariant C (nothing is charged twice): the stamps of the first and the last in a queue are not older than the last
 //   charge; those between them may be, and do not count until they come to be an end, which gives them a new one.
-// The stamp is kept in waiter::request: since when the wait, polling included, has not been charged to anybody.
+// The stamp is kept in waiter::request: since when the wait, polling included, has not been charged to anybody; 0: not known,
+//   since nobody wanted to know when it began, and not charged.
 #pragma once
 
 #include <atomic>
@@ -26,6 +27,9 @@ class contention {
   }
   contention(const contention&) = delete;
   contention& operator=(const contention&) = delete;
+
+  // Whether those who wait must know since when.
+  static bool is_charged() noexcept { return on_contention.load(std::memory_order_relaxed) != nullptr; }
 
   // Under the latch, before an unlock takes anybody out, and after it has.
   void before(const wait_queue& queue) noexcept {
@@ -64,7 +68,7 @@ class contention {
  private:
   [[nodiscard]] std::int64_t wait_of(const waiter& w) const noexcept {
     const auto since = static_cast<std::int64_t>(w.request);
-    return now_ > since ? now_ - since : 0;
+    return since != 0 && now_ > since ? now_ - since : 0;
   }
   static void make_younger(waiter& w, std::uint64_t since) noexcept {
     if (w.request < since) w.request = since;

@@ -96,6 +96,12 @@ class control {
     }
     return false;
   }
+  // f(lock) for those that are known.
+  template <class F>
+  void for_each_read(F f) const noexcept {
+    const std::uint32_t count = read_count_.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < count && i < most_reads; ++i) f(reads_[i].load(std::memory_order_relaxed));
+  }
   [[nodiscard]] bool has_reads() const noexcept { return read_count_.load(std::memory_order_relaxed) != 0; }
   // Diagnostics' own: where it is listed while it waits for a lock, and where it is noted which locks it holds.
   [[nodiscard]] std::uint32_t& place() noexcept { return place_; }

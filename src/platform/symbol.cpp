@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstring>
 #include <span>
+#include <string_view>
 
 namespace turnkey::platform {
 
@@ -149,6 +150,26 @@ constinit remembered memory[1024] = {};
 
 }  // namespace
 
+namespace {
+
+// What inline functions of public headers consist of goes by their names, which are those that people know.
+const char* public_name(const char* name) noexcept {
+  static constexpr struct {
+    std::string_view inside;
+    const char* outside;
+  } all[] = {
+      {"_ZN7turnkey5mutex9do_unlockEv", "_ZN7turnkey5mutex6unlockEv"},
+      {"_ZN7turnkey8rw_mutex9do_unlockEv", "_ZN7turnkey8rw_mutex6unlockEv"},
+      {"_ZN7turnkey8rw_mutex16do_unlock_sharedEv", "_ZN7turnkey8rw_mutex13unlock_sharedEv"},
+  };
+  for (const auto& each : all) {
+    if (name != nullptr && name == each.inside) return each.outside;
+  }
+  return name;
+}
+
+}  // namespace
+
 symbol find_symbol(std::uintptr_t address) noexcept {
   remembered& slot = memory[address % std::size(memory)];
   if (slot.address == address && address != 0) return slot.answer;
@@ -164,6 +185,7 @@ symbol find_symbol(std::uintptr_t address) noexcept {
     Dl_info information{};
     if (dladdr(reinterpret_cast<void*>(address), &information) != 0) answer.name = information.dli_sname;
   }
+  answer.name = public_name(answer.name);
   slot = {.address = address, .answer = answer};
   return answer;
 }

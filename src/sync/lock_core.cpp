@@ -53,7 +53,12 @@ struct lock_protocol::contender {
   std::int64_t poll_until = 0;   // polls until then, then sleeps
   std::int64_t may_arm_from = 0;
   poll_backoff backoff{};
+  courtesy polite{};
 
+  // How long it polls before it queues up.
+  [[nodiscard]] std::int64_t first_patience() const noexcept {
+    return self.spin_time() == 0 || type.idle != 0 ? 0 : first_poll;
+  }
   // An OS thread polls while it is first in line; a goroutine's worker has better to do.
   [[nodiscard]] bool is_poller() const noexcept { return self.spin_time() > first_poll; }
   [[nodiscard]] bool defers(std::uint32_t word) const noexcept {
@@ -62,7 +67,7 @@ struct lock_protocol::contender {
   void become_awake_one(std::int64_t now) noexcept {
     is_awake_one = true;
     if (first_since == 0) first_since = now;
-    poll_until = now + self.spin_time();
+    poll_until = never_polls(type, self) ? now : now + self.spin_time();
   }
   [[nodiscard]] bool is_overtaken_too_long(std::int64_t now) const noexcept {
     return is_awake_one && now - first_since > turn_length;
@@ -106,11 +111,11 @@ waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
 }
 
 // Takes a lock that is free but armed, past those that wait, if that is the caller's right.
-bool lock_protocol::overtake(lock_core& lock) noexcept {
+bool lock_protocol::overtake(lock_core& lock, const kind& kind) noexcept {
   const std::uint32_t token = parking::token_of_current();
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
   while (is_free_for_writer(word, false)) {
-    if ((word & awake) != 0 && !may_overtake(lock, token)) {
+    if ((word & awake) != 0 && !may_overtake(lock, kind, token)) {
       end_turn(lock, word);
       return false;
     }
@@ -121,6 +126,10 @@ bool lock_protocol::overtake(lock_core& lock) noexcept {
     }
   }
   return false;
+}
+
+bool lock_protocol::lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept {
+  return overtake(lock, kind) || lock_contended(lock, kind, limit, object);
 }
 
 bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait_limit& limit,
@@ -136,7 +145,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
         if ((word & (queued | latched)) == 0) taken &= ~blocking;
         is_being_reused =
             (word & reserved) == 0 && me.is_poller() && !me.has_expired && !stays_free(lock.state_, few_looks);
-      } else if ((word & awake) != 0 && !may_overtake(lock, me.self.token())) {
+      } else if ((word & awake) != 0 && !may_overtake(lock, kind, me.self.token())) {
         end_turn(lock, word);
         me.has_deferred = !me.self.is_thread();
         continue;
@@ -163,11 +172,11 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
     }
     if (me.since == 0) {
       me.since = now;
-      const bool may_poll = me.self.spin_time() != 0;
-      me.poll_until = may_poll ? now + first_poll : now;
-      me.may_arm_from = may_poll && !me.self.is_thread() ? now + arm_patience : now;
+      me.poll_until = now + me.first_patience();
+      me.may_arm_from = me.first_patience() != 0 && !me.self.is_thread() ? now + arm_patience : now;
     }
 
+    if (kind.idle != 0 && !me.is_awake_one && me.is_poller() && me.polite.wait(now)) continue;
     // The awake waiter polls for as long as a sleep and a wake would cost, and longer while it sees the lock being passed
     // around; before that, everyone a little.
     if (is_being_reused) me.poll_until = now + me.self.spin_time();

@@ -26,7 +26,9 @@
 //   lock that is free only for the moment between two turns of the same holder. The overtaking ends when the awake one
 //   has been first in line for `turn_length`, well below 1 ms: it sets reserved, or the overtaker does, once its own
 //   streak has lasted as long - because a waiter's wish is worth nothing while the waiter has no CPU to utter it. With
-//   readers there is no overtaking: a waiting writer blocks new ones, a finished writer admits all that wait.
+//   readers there is no overtaking: a waiting writer blocks new ones, a finished writer admits all that wait. What that
+//   costs is a switch for everybody each time the lock goes round: little for goroutines, who therefore queue up at once
+//   (never_polls), and very much for OS threads, who therefore stay out of the queue as long as they may (courtesy).
 //
 // Calm and armed. While a mutex is calm its holder unlocks by a restartable sequence, "if the word is what it was, store it
 //   without held", without a read-modify-write: a third of the price. A flag that another thread sets between that compare
@@ -76,9 +78,7 @@ class lock_protocol {
 
   // The parts of mutex and rw_mutex that may wait or wake. `object`: the public lock, for reports and sanitizers.
   static bool try_lock(lock_core& lock) noexcept;
-  static bool lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept {
-    return overtake(lock) || lock_contended(lock, kind, limit, object);
-  }
+  static bool lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
   static void unlock_slow(lock_core& lock, const kind& kind) noexcept {
     if (!release_quickly(lock, kind)) release_and_wake(lock, kind);
   }
@@ -116,8 +116,8 @@ class lock_protocol {
 
  private:
   struct contender;
-  static bool overtake(lock_core& lock) noexcept;
-  static bool may_overtake(lock_core& lock, std::uint32_t token) noexcept;
+  static bool overtake(lock_core& lock, const kind& kind) noexcept;
+  static bool may_overtake(lock_core& lock, const kind& kind, std::uint32_t token) noexcept;
   static void begin_turn(lock_core& lock, std::uint32_t token) noexcept;
   static void end_turn(lock_core& lock, std::uint32_t word) noexcept;
   static void leave_turn(lock_core& lock) noexcept;

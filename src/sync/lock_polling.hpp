@@ -6,9 +6,11 @@
 
 #include <turnkey/wait_limit.hpp>
 
+#include "parking/control.hpp"
 #include "parking/latch.hpp"
 #include "parking/waiter.hpp"
 #include "platform/cpu.hpp"
+#include "platform/thread.hpp"
 #include "sync/lock_core.hpp"
 
 namespace turnkey {
@@ -27,6 +29,12 @@ inline bool is_open_for_reader(std::uint32_t word) noexcept {
   return (word & (lock_protocol::held | lock_protocol::blocking)) == 0;
 }
 
+// A goroutine that waits for an rw_mutex parks at once: whom it waits for is mostly a goroutine that has been let in and wants
+// a worker, this one perhaps; and who takes turns with others has them pass one by one, at the price of a switch each.
+inline bool never_polls(const lock_protocol::kind& kind, const parking::control& self) noexcept {
+  return kind.idle != 0 && !self.is_thread();
+}
+
 // Waits between two looks at the lock, longer and longer: a poller that reads the line often slows the holder down.
 class poll_backoff {
  public:
@@ -38,6 +46,37 @@ class poll_backoff {
 
  private:
   int rounds_ = 8;
+};
+
+// How an OS thread waits for an rw_mutex before it queues up. Those in the queue are let in and woken all at once, and what
+// comes next waits until the last of them has had a CPU. So where there are more threads than CPUs, all of them end up in the
+// queue, and the lock goes round as fast as the kernel switches: a hundred times slower. One that leaves its CPU to others,
+// but does not queue up, keeps nobody from the lock. It does so no longer than one may be overtaken, and than it has used
+// as much of the CPU as a sleep costs, as happens soon if nobody else wants that.
+class courtesy {
+ public:
+  // Waits a little; false: it has been enough.
+  bool wait(std::int64_t now) noexcept {
+    if (since_ == 0) since_ = last_ = now;
+    const std::int64_t spent = now - last_;
+    used_ += is_yielding_ && spent > longest_yield ? longest_yield : spent;
+    last_ = now;
+    if (now - since_ > longest || used_ > most_used) return false;
+    is_yielding_ = used_ > first_poll;
+    is_yielding_ ? platform::yield_thread() : backoff_.wait();
+    return true;
+  }
+
+ private:
+  static constexpr std::int64_t longest = 1'000'000;
+  static constexpr std::int64_t most_used = 50'000;
+  static constexpr std::int64_t longest_yield = 1'000;  // of its own time, if it takes longer
+
+  std::int64_t since_ = 0;
+  std::int64_t last_ = 0;
+  std::int64_t used_ = 0;
+  bool is_yielding_ = false;
+  poll_backoff backoff_;
 };
 
 // True if the lock, which has just been seen free, is so at some more looks as well, each twice as far off as the one

@@ -77,18 +77,18 @@ bool lock_protocol::try_lock_shared(lock_core& lock) noexcept {
 }
 
 bool lock_protocol::lock_shared_slow(lock_core& lock, const wait_limit& limit, const void* object) noexcept {
-  poll_backoff backoff;
-  std::int64_t poll_until = 0;
+  control& self = control::current();
+  const bool may_poll = self.is_thread() && self.spin_time() != 0;  // a goroutine: see never_polls()
+  const bool is_timed = may_poll || !limit.is_unlimited() || contention::is_charged();
+  courtesy polite;
   std::int64_t since = 0;
   for (;;) {
     if (try_lock_shared(lock)) return true;
-    const std::int64_t now = platform::now();
-    if (has_ended(limit, now)) return false;
-    if (since == 0) since = now;
-    if (poll_until == 0) poll_until = control::current().spin_time() == 0 ? now : now + first_poll;
-    if (now < poll_until) {
-      backoff.wait();
-      continue;
+    if (is_timed) {
+      const std::int64_t now = platform::now();
+      if (has_ended(limit, now)) return false;
+      if (since == 0) since = now;
+      if (may_poll && polite.wait(now)) continue;
     }
     waiter w(reason::rw_mutex_lock_shared, object);
     w.request = static_cast<std::uint64_t>(since);

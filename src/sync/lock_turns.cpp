@@ -25,14 +25,15 @@ struct streak {
 // The functions that touch `turn` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
 
 // True if the caller may take a lock that is free although somebody else is first in line for it.
-[[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, std::uint32_t token) noexcept {
+[[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, const kind& kind, std::uint32_t token) noexcept {
   const bool is_thread = parking::is_thread_token(token);
   const std::uint32_t last = last_owner(lock);
   if (turn.lock == &lock && (last == turn.token || is_thread)) {
     turn.token = token;
     return ++turn.count % turn_check != 0 || platform::now() - turn.since <= turn_length;
   }
-  if (!is_thread && last != token && !stays_free(lock.state_, many_looks)) return false;
+  const bool is_passed_around = !is_thread && last != token && kind.idle == 0;
+  if (is_passed_around && !stays_free(lock.state_, many_looks)) return false;
   turn = {&lock, platform::now(), 0, token};
   return true;
 }

@@ -38,7 +38,7 @@ constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: 
   platform::tsan_acquire(this);
 }
 
-[[gnu::noinline]] void mutex::unlock() noexcept {
+[[gnu::noinline]] void mutex::do_unlock() noexcept {
   platform::tsan_release(this);
   auto& state = lock_protocol::state(core_);
   if (platform::has_rseq.load(std::memory_order_relaxed)) [[likely]] {

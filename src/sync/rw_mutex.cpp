@@ -61,7 +61,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
   acquired_for_writing(this);
 }
 
-[[gnu::noinline]] void rw_mutex::unlock() noexcept {
+[[gnu::noinline]] void rw_mutex::do_unlock() noexcept {
   platform::tsan_release(this);
   if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
     watch->unlocks(control::current(), this, reason::rw_mutex_lock);
@@ -108,7 +108,7 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
   platform::tsan_acquire(this);
 }
 
-[[gnu::noinline]] void rw_mutex::unlock_shared() noexcept {
+[[gnu::noinline]] void rw_mutex::do_unlock_shared() noexcept {
   platform::tsan_release(readers_of(this));
   control& me = caller();
   if (parking::current_token == 0) [[unlikely]] {

@@ -90,6 +90,26 @@ TEST(LockCycle, GoesThroughReadersAndMutexes) {
       reported(end, "\"writer\" waits for rw_mutex \"table\" 0x[0-9a-f]+, held by goroutine [0-9]+ \"reader\""));
 }
 
+// Of three, whoever comes last: the reader waits for the clerk, who waits behind the writer, who waits for the reader.
+TEST(LockCycle, GoesThroughAWriterThatSomebodyReadsBehind) {
+  const outcome reads_last = run("lock_cycle", {"behind a writer"});
+  EXPECT_TRUE(
+      reported(reads_last,
+               "^goroutine [0-9]+ \"clerk\" waits for rw_mutex \"table\" 0x[0-9a-f]+, held by readers, behind the "
+               "waiting writer goroutine [0-9]+ \"first writer\""));
+  EXPECT_TRUE(reported(reads_last,
+                       "^goroutine [0-9]+ \"first writer\" waits for rw_mutex \"table\" 0x[0-9a-f]+, held by goroutine "
+                       "[0-9]+ \"reader\""));
+  const outcome writes_last = run("lock_cycle", {"behind a writer, who comes last"});
+  EXPECT_TRUE(
+      reported(writes_last,
+               "^goroutine [0-9]+ \"clerk\" waits for rw_mutex \"table\" 0x[0-9a-f]+, held by readers, behind the "
+               "waiting writer goroutine [0-9]+ \"second writer\""));
+  EXPECT_TRUE(
+      reported(writes_last, "\"reader\" waits for mutex \"accounts\" 0x[0-9a-f]+, held by goroutine [0-9]+ \"clerk\""));
+  EXPECT_TRUE(said_nothing(run("lock_cycle", {"behind a writer for a while"})));
+}
+
 TEST(LockCycle, IsNotWhatALimitOrAStopWillEnd) {
   EXPECT_TRUE(said_nothing(run("lock_cycle", {"with a limit"})));
   EXPECT_TRUE(said_nothing(run("lock_cycle", {"with a stop"})));

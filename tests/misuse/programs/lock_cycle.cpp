@@ -105,7 +105,56 @@ void reader_and_mutex() {
   await_waiting(2);
 }
 
+// The one in the middle waits for nobody that holds the table, but behind a writer, who waits for the reader. Either may be the
+// last to come: `writer_comes_last`, after one with a limit has held up the reading one.
+void behind_a_writer(bool writer_comes_last) {
+  first_locks.add(2);
+  all.go({.name = "reader"}, [] {
+    const std::shared_lock look(table);
+    first_locks.done();
+    first_locks.wait();
+    const std::scoped_lock hold(accounts);
+  });
+  all.go({.name = "clerk"}, [] {
+    const std::scoped_lock hold(accounts);
+    first_locks.done();
+    await_waiting(2);
+    const std::shared_lock look(table);
+  });
+  const auto write = [] { const std::scoped_lock change(table); };
+  const auto write_soon = [] {
+    if (table.try_lock_for(1h)) table.unlock();
+  };
+  all.go({.name = "first writer"}, [=] { writer_comes_last ? write_soon() : write(); });
+  await_waiting(3);
+  if (!writer_comes_last) return;
+  all.go({.name = "second writer"}, write);
+  await_waiting(4);
+}
+
 // ---- No cycles ------------------------------------------------------------------------------------------------------
+
+// One reads behind a writer that a reader keeps waiting; that one waits, too, but for something else.
+[[clang::no_thread_safety_analysis]] void behind_a_writer_for_a_while() {
+  turnkey::chan<int> end = turnkey::make_chan<int>();
+  first_locks.add(1);
+  all.go([=] {
+    const std::shared_lock look(table);
+    first_locks.done();
+    end.recv();
+    const std::scoped_lock hold(accounts);
+  });
+  first_locks.wait();
+  accounts.lock();
+  all.go([] { const std::scoped_lock change(table); });
+  await_waiting(1);
+  all.go([] { const std::shared_lock look(table); });
+  await_waiting(2);
+  end.send(1);
+  await_waiting(3);
+  accounts.unlock();
+  all.wait();
+}
 
 // Would be a cycle, but one gives up.
 void with_a_limit() {
@@ -237,6 +286,9 @@ int main(int, char** arguments) {
       {"a hundred", [] { around(100); }},
       {"read again", read_again},
       {"reader and mutex", reader_and_mutex},
+      {"behind a writer", [] { behind_a_writer(false); }},
+      {"behind a writer, who comes last", [] { behind_a_writer(true); }},
+      {"behind a writer for a while", behind_a_writer_for_a_while},
       {"with a limit", with_a_limit},
       {"with a stop", with_a_stop},
       {"given back by another", given_back_by_another},
