@@ -44,7 +44,7 @@ class [[clang::capability("mutex")]] mutex {
   [[clang::acquire_capability()]] void lock() noexcept;
 
   // Releases the mutex, by whomever it was locked. Never blocks. Ends the program if the mutex is not locked. Go: Unlock.
-  [[clang::release_capability()]] void unlock() noexcept {
+  [[gnu::always_inline, clang::release_capability()]] void unlock() noexcept {
     do_unlock();
     asm volatile("");  // no tail call, else a stack would not show the function whose last act this is: most guards' is
   }

@@ -42,7 +42,7 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
   // Waits until there is no writer and no reader, and takes the lock for writing. Go: Lock.
   [[clang::acquire_capability()]] void lock() noexcept;
   // Ends writing; lets in every reader that waits, else the next writer. Never blocks. Go: Unlock.
-  [[clang::release_capability()]] void unlock() noexcept {
+  [[gnu::always_inline, clang::release_capability()]] void unlock() noexcept {
     do_unlock();
     asm volatile("");  // no tail call, else a stack would not show the function whose last act this is: most guards' is
   }
@@ -70,7 +70,7 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
   // Waits until no writer has the lock or waits for it, and takes it for reading, beside other readers. Go: RLock.
   [[clang::acquire_shared_capability()]] void lock_shared() noexcept;
   // Ends reading. Never blocks. Ends the program if nobody reads. Go: RUnlock.
-  [[clang::release_shared_capability()]] void unlock_shared() noexcept {
+  [[gnu::always_inline, clang::release_shared_capability()]] void unlock_shared() noexcept {
     do_unlock_shared();
     asm volatile("");  // as above
   }
