@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <shared_mutex>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <turnkey/turnkey.hpp>
@@ -38,7 +39,14 @@ void in_goroutine(const std::function<void()>& f) {
 
 void receive_under_a_tried_lock() {
   const auto numbers = turnkey::make_chan<int>();
-  turnkey::go([numbers] { numbers.send(1); });
+  turnkey::go([numbers] {
+    for (;; nap()) {
+      std::ostringstream text;
+      turnkey::diagnostics::dump(text);
+      if (text.str().find("[chan receive") != std::string::npos) break;
+    }
+    numbers.send(1);
+  });
   const std::unique_lock hold(system_mutex, std::try_to_lock);
   if (hold.owns_lock()) numbers.recv();
 }
