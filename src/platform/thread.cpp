@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -121,16 +122,23 @@ std::string_view read_task_file(int tasks, std::int32_t tid, std::string_view wh
   return {buffer, size > 0 ? static_cast<std::size_t>(size) : 0};
 }
 
-// Dead, but its entry is still there.
-bool is_zombie(int tasks, std::int32_t tid) noexcept {
+enum class life : std::uint8_t { alive, zombie, gone };  // zombie: dead, but its entry is still there
+
+life life_of(int tasks, std::int32_t tid) noexcept {
   char buffer[256];
   const std::string_view stat = read_task_file(tasks, tid, "/stat", buffer, sizeof buffer);
   // "<tid> (<name>) <state> ..."; the name may hold anything.
   const std::size_t end_of_name = stat.rfind(')');
-  if (stat.empty()) return true;  // it has ended since
-  if (end_of_name == std::string_view::npos || end_of_name + 2 >= stat.size()) return false;
+  if (stat.empty()) return life::gone;
+  if (end_of_name == std::string_view::npos || end_of_name + 2 >= stat.size()) return life::alive;
   const char state = stat[end_of_name + 2];
-  return state == 'Z' || state == 'X' || state == 'x';
+  return state == 'Z' || state == 'X' || state == 'x' ? life::zombie : life::alive;
+}
+
+// More than so many. The kernel has the number as the directory's count of links: one for each thread, and the usual two.
+bool has_more_threads(int tasks, std::uint64_t than) noexcept {
+  struct stat information {};
+  return fstat(tasks, &information) == 0 && information.st_nlink > than + 2;
 }
 
 struct directory_entry {  // the kernel's linux_dirent64
@@ -146,10 +154,15 @@ constinit std::int32_t tsan_thread = 0;
 
 }  // namespace
 
+// The kernel walks its list of threads. When the one it stands at ends, it goes on by counting from the start, and passes over
+// one for each that has gone from before (seen: one listing in eight, next to a thread that ends). So a list that names one
+// that is gone, or is not as long as it should be, is no complete one.
 bool for_each_thread(void (*visit)(std::int32_t tid, void* argument), void* argument) noexcept {
   const int error = errno;
   const int tasks = open_at(AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY);
   bool is_complete = tasks >= 0;
+  std::uint64_t count = 0;
+  bool is_whole = true;
   while (is_complete) {
     alignas(directory_entry) char entries[2048];
     const long size = syscall(SYS_getdents64, tasks, entries, sizeof entries);
@@ -160,10 +173,14 @@ bool for_each_thread(void (*visit)(std::int32_t tid, void* argument), void* argu
       at += entry->size;
       std::int32_t tid = 0;
       std::from_chars(entry->name, entry->name + std::strlen(entry->name), tid);
-      if (tid == 0 || is_zombie(tasks, tid) || tid == tsan_thread) continue;
-      visit(tid, argument);
+      if (tid == 0) continue;
+      ++count;
+      const life its = life_of(tasks, tid);
+      if (its == life::gone) is_whole = false;
+      if (its == life::alive && tid != tsan_thread) visit(tid, argument);
     }
   }
+  is_complete = is_complete && is_whole && !has_more_threads(tasks, count);
   if (tasks >= 0) close_raw(tasks);
   errno = error;
   return is_complete;

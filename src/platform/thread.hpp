@@ -23,7 +23,8 @@ bool start_thread(const char* name, bool takes_signals, void (*body)(void*), voi
 
 void yield_thread() noexcept;
 
-// Calls visit(tid, argument) for each live thread of this process. False if that cannot be told (no /proc).
+// Calls visit(tid, argument) for each live thread of this process. False if some may be missing: one has ended meanwhile, or
+// there is no /proc.
 bool for_each_thread(void (*visit)(std::int32_t tid, void* argument), void* argument) noexcept;
 
 // Calls `hook(status)` first thing when the process exits by exit() or by returning from main.
