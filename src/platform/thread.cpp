@@ -138,7 +138,7 @@ life life_of(int tasks, std::int32_t tid) noexcept {
 // More than so many. The kernel has the number as the directory's count of links: one for each thread, and the usual two.
 bool has_more_threads(int tasks, std::uint64_t than) noexcept {
   struct stat information {};
-  return fstat(tasks, &information) == 0 && information.st_nlink > than + 2;
+  return syscall(SYS_fstat, tasks, &information) == 0 && information.st_nlink > than + 2;
 }
 
 struct directory_entry {  // the kernel's linux_dirent64
