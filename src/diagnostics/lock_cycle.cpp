@@ -23,6 +23,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "diagnostics/dump.hpp"
@@ -69,12 +70,16 @@ constinit std::array<step, most_steps> steps{};
 constinit std::array<const void*, most_foreign> foreign{};  // locks whose readers nobody knows
 constinit std::atomic<std::uint32_t> foreign_count{0};
 
+// A table's place for an address; not only its own.
+template <class Entry, std::size_t Size>
+Entry& place_in(std::array<Entry, Size>& table, const void* address) noexcept {
+  const std::uint64_t mixed = reinterpret_cast<std::uintptr_t>(address) * 0x9e3779b97f4a7c15;
+  return table[(mixed >> 32) % Size];
+}
+
 // How many of the listed ones have a lock with that hash for reading; changed under `graph`.
 constinit std::array<std::atomic<std::uint32_t>, 1024> readings{};
-std::atomic<std::uint32_t>& readings_of(const void* lock) noexcept {
-  const std::uint64_t mixed = reinterpret_cast<std::uintptr_t>(lock) * 0x9e3779b97f4a7c15;
-  return readings[mixed >> 54];
-}
+std::atomic<std::uint32_t>& readings_of(const void* lock) noexcept { return place_in(readings, lock); }
 
 bool is_foreign(const void* lock) noexcept {
   const std::uint32_t count = foreign_count.load(std::memory_order_relaxed);
@@ -154,6 +159,7 @@ std::uint32_t find_cycle(const control& self, const control::lock_wait& wanted) 
     if (const control* const writer = writer_of(wants)) {
       if (visit(*writer)) return i + 1;
     } else if (is_held_by_readers(wants) && !is_foreign(wants.lock)) {
+      // Behind the first one, which is the writer that came last.
       if (i != 0 && wants.why == reason::rw_mutex_lock_shared && keeps_from(self, wants)) return i + 1;
       for (std::uint32_t place = 1; place < listed_end; ++place) {
         if (listed[place] != nullptr && listed[place]->has_read(wants.lock) && visit(*listed[place])) return i + 1;
@@ -268,16 +274,10 @@ struct reported_wait {
 };
 constinit std::array<reported_wait, most_steps> reported{};  // by a hash of who
 
-reported_wait& reported_of(const control& who) noexcept {
-  const std::uint64_t mixed = reinterpret_cast<std::uintptr_t>(&who) * 0x9e3779b97f4a7c15;
-  return reported[mixed >> 52];
-}
-static_assert(most_steps == 1u << 12);
-
 bool is_news(std::uint32_t count) noexcept {
-  const reported_wait& known = reported_of(*steps[0].who);
+  const reported_wait& known = place_in(reported, steps[0].who);
   if (known.who == steps[0].who && known.epoch == steps[0].wants.epoch) return false;
-  for (std::uint32_t i = 0; i < count; ++i) reported_of(*steps[i].who) = {steps[i].who, steps[i].wants.epoch};
+  for (std::uint32_t i = 0; i < count; ++i) place_in(reported, steps[i].who) = {steps[i].who, steps[i].wants.epoch};
   return true;
 }
 

@@ -30,7 +30,7 @@ inline bool is_open_for_reader(std::uint32_t word) noexcept {
 }
 
 // A goroutine that waits for an rw_mutex parks at once: whom it waits for is mostly a goroutine that has been let in and wants
-// a worker, this one perhaps; and who takes turns with others has them pass one by one, at the price of a switch each.
+// a worker, this one perhaps; and a switch takes less time than a poll that is in vain.
 inline bool never_polls(const lock_protocol::kind& kind, const parking::control& self) noexcept {
   return kind.idle != 0 && !self.is_thread();
 }

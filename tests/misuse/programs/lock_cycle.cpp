@@ -87,15 +87,17 @@ void read_again() {
   await_waiting(2);
 }
 
+void read_table_and_want_accounts() {
+  const std::shared_lock look(table);
+  first_locks.done();
+  first_locks.wait();
+  const std::scoped_lock hold(accounts);
+}
+
 // One holds the table for reading and wants the mutex, the other the other way round.
 void reader_and_mutex() {
   first_locks.add(2);
-  all.go({.name = "reader"}, [] {
-    const std::shared_lock look(table);
-    first_locks.done();
-    first_locks.wait();
-    const std::scoped_lock hold(accounts);
-  });
+  all.go({.name = "reader"}, read_table_and_want_accounts);
   all.go({.name = "writer"}, [] {
     const std::scoped_lock hold(accounts);
     first_locks.done();
@@ -109,12 +111,7 @@ void reader_and_mutex() {
 // last to come: `writer_comes_last`, after one with a limit has held up the reading one.
 void behind_a_writer(bool writer_comes_last) {
   first_locks.add(2);
-  all.go({.name = "reader"}, [] {
-    const std::shared_lock look(table);
-    first_locks.done();
-    first_locks.wait();
-    const std::scoped_lock hold(accounts);
-  });
+  all.go({.name = "reader"}, read_table_and_want_accounts);
   all.go({.name = "clerk"}, [] {
     const std::scoped_lock hold(accounts);
     first_locks.done();
