@@ -14,6 +14,10 @@
 //     own time and at most 1 ms; it waits, in the sense of this, from then on. A goroutine does at once.
 //   So a reader that locks again while a writer waits blocks for ever: read locks are not re-entrant either.
 //   Lifetime: as turnkey::mutex.
+//   Cost: a lock that is read often and not written counts its readers on each CPU: then lock_shared() and unlock_shared()
+//     are some 30 instructions each, none of them atomic, and readers do not disturb each other. The first lock() after
+//     that takes 10 to 20 us; it happens ever more rarely, once in a second in the end, to a lock that is written all the
+//     time. Else each call, uncontended, is one atomic read-modify-write. 16 bytes. No allocation, ever.
 //   At most 8,388,607 readers at once; one more ends the program with "fatal error: sync: too many readers".
 // Misuse ends the program: "sync: Unlock of unlocked RWMutex", "sync: RUnlock of unlocked RWMutex".
 #pragma once
@@ -36,6 +40,10 @@ namespace turnkey {
 class [[clang::capability("rw_mutex")]] rw_mutex {
  public:
   constexpr rw_mutex() noexcept : core_(idle) {}
+  // Nobody may have it or wait for it. In static storage it may be used afterwards all the same.
+  ~rw_mutex() {
+    if ((core_.state_.load(std::memory_order_relaxed) & idle) == 0) gather_readers();
+  }
   rw_mutex(const rw_mutex&) = delete;             // a lock cannot be copied: the copy would guard nothing
   rw_mutex& operator=(const rw_mutex&) = delete;  // a lock cannot be copied: this one would forget its waiters
 
@@ -98,7 +106,10 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
   [[clang::no_thread_safety_analysis]] void do_unlock() noexcept;
   [[clang::no_thread_safety_analysis]] void do_unlock_shared() noexcept;
 
-  static constexpr std::uint32_t idle = 4;  // lock_protocol::armed: this lock never takes the plain-store unlock
+  static constexpr std::uint32_t idle = 4;  // lock_protocol::armed
+  void lock_shared_disputed() noexcept;
+  void unlock_shared_disputed() noexcept;
+  void gather_readers() noexcept;
   bool lock_within(const wait_limit& limit) noexcept;
   bool lock_shared_within(const wait_limit& limit) noexcept;
 

@@ -7,7 +7,7 @@
 // A number that is given back has 0 in every block: the destructor cleans up, when nobody adds any more.
 #include <turnkey/counter.hpp>
 
-#include "data/id_pool.hpp"
+#include "platform/id_pool.hpp"
 #include "data/thread_cells.hpp"
 
 namespace turnkey {
@@ -15,7 +15,7 @@ namespace turnkey {
 using data::thread_cells;
 
 namespace {
-constinit data::id_pool<thread_cells::counters> cells;
+constinit platform::id_pool<thread_cells::counters> cells;
 }  // namespace
 
 // Not inlined, not even by a link-time optimiser: reads a thread-local that a caller's park may change.

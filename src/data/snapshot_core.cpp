@@ -37,7 +37,7 @@
 
 #include <new>
 
-#include "data/id_pool.hpp"
+#include "platform/id_pool.hpp"
 #include "data/thread_cells.hpp"
 #include "platform/raw_lock.hpp"
 #include "platform/rseq.hpp"
@@ -61,8 +61,8 @@ struct entry {
 };
 
 // Static: LeakSanitizer finds the versions here.
-constinit data::zeroed_array<entry, thread_cells::versions> entries;
-constinit data::id_pool<thread_cells::versions> ids;
+constinit platform::zeroed_array<entry, thread_cells::versions> entries;
+constinit platform::id_pool<thread_cells::versions> ids;
 constinit platform::raw_lock
     cells_lock;  // held for a few instructions, to open a cell or to say that none may be opened
 

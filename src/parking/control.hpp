@@ -80,14 +80,19 @@ class control {
     if (count < most_reads) reads_[count].store(lock, std::memory_order_relaxed);
     read_count_.store(count + 1, std::memory_order_relaxed);
   }
+  // Whether the last that is noted is this one.
+  [[nodiscard]] bool is_last_read(const void* lock) const noexcept {
+    const std::uint32_t last = read_count_.load(std::memory_order_relaxed) - 1;
+    return last < most_reads && reads_[last].load(std::memory_order_relaxed) == lock;
+  }
+  void forget_last_read() noexcept {
+    read_count_.store(read_count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  }
   // False: it has not.
   bool forget_read(const void* lock) noexcept {
-    const std::uint32_t count = read_count_.load(std::memory_order_relaxed);
-    if (count - 1 < most_reads && reads_[count - 1].load(std::memory_order_relaxed) == lock) [[likely]] {
-      read_count_.store(count - 1, std::memory_order_relaxed);
-      return true;
-    }
-    return forget_earlier_read(lock);
+    if (!is_last_read(lock)) return forget_earlier_read(lock);
+    forget_last_read();
+    return true;
   }
   [[nodiscard]] bool has_read(const void* lock) const noexcept {
     const std::uint32_t count = read_count_.load(std::memory_order_relaxed);

@@ -8,8 +8,12 @@
 
 namespace turnkey {
 
-// Makes it safe for others than the holder to change the word; see "Calm and armed". May have to be repeated.
-void lock_protocol::arm(lock_core& lock) noexcept {
+// May have to be repeated.
+void lock_protocol::arm(lock_core& lock, const kind& kind) noexcept {
+  kind.has_readers() ? arm_spread(lock) : arm_calm(lock);
+}
+
+void lock_protocol::arm_calm(lock_core& lock) noexcept {
   static constinit std::array<platform::raw_lock, 16> armers;
   // One armer a lock: who finds `arming` set after the fence has set it itself. Locks may share an armer's lock.
   platform::raw_lock& exclusive = armers[(reinterpret_cast<std::uintptr_t>(&lock) >> 4) % armers.size()];
@@ -41,12 +45,12 @@ void lock_protocol::arm(lock_core& lock) noexcept {
 }
 
 // Takes the latch, as anybody but the holder does: of an armed lock. Returns the word as it is now.
-std::uint32_t lock_protocol::latch_armed(lock_core& lock) noexcept {
+std::uint32_t lock_protocol::latch_armed(lock_core& lock, const kind& kind) noexcept {
   parking::latch_backoff backoff;
   for (;;) {
     std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
     if ((word & armed) == 0) {
-      arm(lock);
+      arm(lock, kind);
     } else if ((word & latched) != 0) {
       backoff.wait();
       // order: acquire -- pairs with the releases that clear the latch: the queue as its last holder left it.
@@ -58,11 +62,11 @@ std::uint32_t lock_protocol::latch_armed(lock_core& lock) noexcept {
 }
 
 // The awake one has waited long enough. If somebody has the latch, the caller comes again.
-void lock_protocol::reserve(lock_core& lock) noexcept {
+void lock_protocol::reserve(lock_core& lock, const kind& kind) noexcept {
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
   while ((word & (reserved | latched)) == 0) {
     if ((word & armed) == 0) {
-      arm(lock);
+      arm(lock, kind);
       word = lock.state_.load(std::memory_order_relaxed);
     } else if (lock.state_.compare_exchange_weak(word, word | reserved, std::memory_order_relaxed)) {
       return;

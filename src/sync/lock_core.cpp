@@ -57,7 +57,7 @@ struct lock_protocol::contender {
 
   // How long it polls before it queues up.
   [[nodiscard]] std::int64_t first_patience() const noexcept {
-    return self.spin_time() == 0 || type.idle != 0 ? 0 : first_poll;
+    return self.spin_time() == 0 || type.has_readers() ? 0 : first_poll;
   }
   // An OS thread polls while it is first in line; a goroutine's worker has better to do.
   [[nodiscard]] bool is_poller() const noexcept { return self.spin_time() > first_poll; }
@@ -74,16 +74,22 @@ struct lock_protocol::contender {
   }
 };
 
-bool lock_protocol::try_lock(lock_core& lock) noexcept {
+bool lock_protocol::try_lock(lock_core& lock, const kind& kind) noexcept {
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  while (is_free_for_writer(word, false)) {
-    // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
-    if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire, std::memory_order_relaxed)) {
-      set_owner(lock, parking::token_of_current());
-      return true;
+  for (;;) {
+    if (is_free_for_writer(word, kind, false)) {
+      // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
+      if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire, std::memory_order_relaxed)) {
+        set_owner(lock, parking::token_of_current());
+        return true;
+      }
+    } else if ((word & kind.idle) == kind.idle) {
+      return false;
+    } else {
+      arm(lock, kind);
+      word = lock.state_.load(std::memory_order_relaxed);
     }
   }
-  return false;
 }
 
 // The queue's part of the word, as the queue is now. Under the latch. `may_have_readers`: the word said readers_queued;
@@ -114,7 +120,7 @@ waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
 bool lock_protocol::overtake(lock_core& lock, const kind& kind) noexcept {
   const std::uint32_t token = parking::token_of_current();
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  while (is_free_for_writer(word, false)) {
+  while (is_free_for_writer(word, kind, false)) {
     if ((word & awake) != 0 && !may_overtake(lock, kind, token)) {
       end_turn(lock, word);
       return false;
@@ -138,7 +144,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
   for (;;) {
     std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
     bool is_being_reused = false;
-    if (is_free_for_writer(word, me.is_awake_one) && !me.defers(word)) {
+    if (is_free_for_writer(word, kind, me.is_awake_one) && !me.defers(word)) {
       std::uint32_t taken = word | held;
       if (me.is_awake_one) {
         taken &= ~(awake | reserved);
@@ -161,11 +167,15 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       }
       word = lock.state_.load(std::memory_order_relaxed);
     }
+    if ((word & kind.idle) != kind.idle) {  // spread, so maybe free
+      arm(lock, kind);
+      continue;
+    }
 
     const std::int64_t now = platform::now();
     if (me.has_expired || has_ended(limit, now)) {
       if (me.is_awake_one) {
-        latch_armed(lock);
+        latch_armed(lock, kind);
         settle(lock, awake | reserved);
       }
       return false;
@@ -176,12 +186,12 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       me.may_arm_from = me.first_patience() != 0 && !me.self.is_thread() ? now + arm_patience : now;
     }
 
-    if (kind.idle != 0 && !me.is_awake_one && me.is_poller() && me.polite.wait(now)) continue;
+    if (kind.has_readers() && !me.is_awake_one && me.is_poller() && me.polite.wait(now)) continue;
     // The awake waiter polls for as long as a sleep and a wake would cost, and longer while it sees the lock being passed
     // around; before that, everyone a little.
     if (is_being_reused) me.poll_until = now + me.self.spin_time();
     if (now < me.poll_until && (me.is_awake_one || me.has_deferred || (word & (awake | queued)) == 0)) {
-      if (me.is_overtaken_too_long(now)) reserve(lock);
+      if (me.is_overtaken_too_long(now)) reserve(lock, kind);
       me.backoff.wait();
       continue;
     }
@@ -189,7 +199,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       if (now < me.may_arm_from) {
         me.backoff.wait();
       } else {
-        arm(lock);
+        arm(lock, kind);
       }
       continue;
     }
@@ -214,7 +224,7 @@ bool lock_protocol::sleep_as_writer(lock_core& lock, contender& me, const wait_l
   {
     const parking::lock_wait_scope scope(me.self, w, &lock, limit.is_unlimited());
     if (!w.wait(limit)) {
-      if (withdraw(lock, w)) return false;
+      if (withdraw(lock, me.type, w)) return false;
       w.await_signal();
       me.has_expired = true;
     }
@@ -223,13 +233,13 @@ bool lock_protocol::sleep_as_writer(lock_core& lock, contender& me, const wait_l
   me.since = now;
   me.become_awake_one(now);
   me.backoff.reset();
-  if (me.is_overtaken_too_long(now)) reserve(lock);
+  if (me.is_overtaken_too_long(now)) reserve(lock, me.type);
   return true;
 }
 
 // False if the lock is free for the caller; then it is not queued, and keeps the awake bit if it had it.
 bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, const contender& me) noexcept {
-  std::uint32_t word = latch_armed(lock);
+  std::uint32_t word = latch_armed(lock, me.type);
   wait_queue queue(lock.queue_);
   if (me.is_awake_one) {
     queue.push_front(w);  // it was first before
@@ -240,7 +250,7 @@ bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, const contender& 
     // The latch does not keep others from freeing the lock, and one that saw awake will not look at the queue: the change
     // of the word below must be the one that says both "queued" and "not awake".
     // A free lock with somebody awake is not forgotten, so one that defers may queue up (invariant W).
-    const bool is_for_us = is_free_for_writer(word, me.is_awake_one) && !me.defers(word);
+    const bool is_for_us = is_free_for_writer(word, me.type, me.is_awake_one) && !me.defers(word);
     if (is_for_us) {
       queue.remove(w);
       lock.state_.fetch_and(~latched, std::memory_order_release);
@@ -255,8 +265,8 @@ bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, const contender& 
 }
 
 // A waiter whose limit has ended leaves the queue (true), unless somebody has taken it out to wake it (false).
-bool lock_protocol::withdraw(lock_core& lock, waiter& w) noexcept {
-  latch_armed(lock);
+bool lock_protocol::withdraw(lock_core& lock, const kind& kind, waiter& w) noexcept {
+  latch_armed(lock, kind);
   wait_queue queue(lock.queue_);
   if (!wait_queue::is_queued(w)) {
     lock.state_.fetch_and(~latched, std::memory_order_release);
@@ -321,7 +331,7 @@ bool lock_protocol::release_quickly(lock_core& lock, const kind& kind) noexcept 
       word = lock.state_.load(std::memory_order_relaxed);
       continue;
     }
-    if (kind.idle == 0 && (word & (armed | latched)) == armed && is_time_to_disarm()) next &= ~armed;
+    if (!kind.has_readers() && (word & (armed | latched)) == armed && is_time_to_disarm()) next &= ~armed;
     // order: release -- pairs with the acquires of lock.
     if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed))
       return true;

@@ -41,8 +41,19 @@
 //   Waiters do not keep a lock armed: an unlock that wakes nobody drops `armed`, now and then - the fence costs 10 to 20 us,
 //   so a lock that is contended again and again stays armed - and only when nobody has the latch, whose owner counts on it.
 //   So a lock that one worker's goroutines pass on costs them no more for the thousands that are queued up for it. The
-//   holder alone may take the latch of a calm lock; an armer waits until it has let go (invariant Z). An rw_mutex is armed
-//   from the start and stays so: its readers change the word anyway.
+//   holder alone may take the latch of a calm lock; an armer waits until it has let go (invariant Z).
+//
+// Spread and armed. An rw_mutex is never calm. It is armed from the start, and when it is not, it is *spread*: no flag is
+//   set, nobody waits, nobody has it for writing, and its readers count themselves in a cell of their CPU (reader_cells.hpp)
+//   instead of in the word, by a restartable sequence, "if the word has no flag, add". So they share no line that is
+//   written, and pay no read-modify-write. queue_ points to the cells meanwhile. How many readers there are is the sum of
+//   the word's count and all cells: who was counted in the one may be discounted in the other.
+//   Invariant S: while the lock is spread, nobody but an armer changes the word, so the count in it stands still.
+//   Whoever wants anything else arms the lock first, as above: `arming` is a flag, so no reader counts itself in or out any
+//   more - those who want to wait for the armer - and after the fence the cells stand still, too. Their sum goes into the
+//   word's count, the cells back to where they came from, and then the lock is armed, with all readers in its word.
+//   It is spread again by a reader, which has the lock, if the word has no flag but `armed`; under the latch, which guards
+//   queue_. Arming costs 10 to 20 us, so it must not be often: see "When to spread" in lock_spread.cpp.
 #pragma once
 
 #include <cstdint>
@@ -53,6 +64,8 @@
 
 #include "parking/control.hpp"
 #include "parking/reason.hpp"
+#include "platform/rseq.hpp"
+#include "sync/reader_cells.hpp"
 
 namespace turnkey {
 
@@ -68,16 +81,24 @@ class lock_protocol {
   static constexpr std::uint32_t blocking = 128;
   static constexpr std::uint32_t readers_queued = 256;
   static constexpr std::uint32_t reader = 512;
+  static constexpr std::uint32_t all_flags = reader - 1;
+  static constexpr std::uint32_t most_readers = ~all_flags / reader;
+  // Of an rw_mutex.
+  static constexpr bool is_spread(std::uint32_t word) noexcept { return (word & all_flags) == 0; }
 
   // What a lock is made and unmade as, and what the reports call it.
   struct kind {
     std::uint32_t idle;  // the word of a free lock: 0, or armed
     parking::reason why;
     std::string_view unlock_of_unlocked;
+
+    [[nodiscard]] constexpr bool has_readers() const noexcept { return idle != 0; }
   };
+  static constexpr kind mutex_kind{0, parking::reason::mutex_lock, "sync: unlock of unlocked mutex"};
+  static constexpr kind rw_mutex_kind{armed, parking::reason::rw_mutex_lock, "sync: Unlock of unlocked RWMutex"};
 
   // The parts of mutex and rw_mutex that may wait or wake. `object`: the public lock, for reports and sanitizers.
-  static bool try_lock(lock_core& lock) noexcept;
+  static bool try_lock(lock_core& lock, const kind& kind) noexcept;
   static bool lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
   static void unlock_slow(lock_core& lock, const kind& kind) noexcept {
     if (!release_quickly(lock, kind)) release_and_wake(lock, kind);
@@ -85,6 +106,30 @@ class lock_protocol {
   static bool try_lock_shared(lock_core& lock) noexcept;
   static bool lock_shared_slow(lock_core& lock, const wait_limit& limit, const void* object) noexcept;
   static void unlock_shared(lock_core& lock) noexcept;
+  // One reader more or less in a word that says no more than that it is armed and read: true.
+  static bool add_reader(lock_core& lock) noexcept {
+    std::uint32_t word = state_of(lock);
+    // order: acquire -- pairs with the releases of unlock: what the last writer did is seen.
+    return (word & (armed | held | blocking)) == armed && word / reader != most_readers &&
+           lock.state_.compare_exchange_strong(word, word + reader, std::memory_order_acquire,
+                                               std::memory_order_relaxed);
+  }
+  static bool drop_reader(lock_core& lock) noexcept {
+    std::uint32_t word = state_of(lock);
+    // order: release -- pairs with the acquires of lock: the writer sees what the readers did.
+    return (word & (armed | queued)) == armed && word >= reader &&
+           lock.state_.compare_exchange_strong(word, word - reader, std::memory_order_release,
+                                               std::memory_order_relaxed);
+  }
+  // One reader more (1) or less (-1), if the lock is spread: true.
+  static bool count_reader(lock_core& lock, std::int32_t change) noexcept {
+    return is_spread(state_of(lock)) &&
+           platform::restartable_add(lock.state_, all_flags, lock.queue_, reader_cells::cpus, change);
+  }
+  // Makes it safe for others than the holder, or than readers, to change the word; see "Calm and armed". At once if it is.
+  static void arm(lock_core& lock, const kind& kind) noexcept;
+  // By a reader that has it, so it stays there: spreads it, unless somebody waits for it or it has been written lately.
+  static void spread(lock_core& lock) noexcept;
 
   static std::atomic<std::uint32_t>& state(lock_core& lock) noexcept { return lock.state_; }
   static void set_owner(lock_core& lock, std::uint32_t token) noexcept {
@@ -124,13 +169,15 @@ class lock_protocol {
   static bool lock_contended(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
   static bool release_quickly(lock_core& lock, const kind& kind) noexcept;
   static void release_and_wake(lock_core& lock, const kind& kind) noexcept;
-  static void arm(lock_core& lock) noexcept;
-  static std::uint32_t latch_armed(lock_core& lock) noexcept;
-  static void reserve(lock_core& lock) noexcept;
+  static bool count_reader_or_arm(lock_core& lock, std::int32_t change) noexcept;
+  static void arm_calm(lock_core& lock) noexcept;
+  static void arm_spread(lock_core& lock) noexcept;
+  static std::uint32_t latch_armed(lock_core& lock, const kind& kind) noexcept;
+  static void reserve(lock_core& lock, const kind& kind) noexcept;
   static bool enqueue_writer(lock_core& lock, parking::waiter& w, const contender& me) noexcept;
   static bool enqueue_reader(lock_core& lock, parking::waiter& w) noexcept;
   static bool sleep_as_writer(lock_core& lock, contender& me, const wait_limit& limit) noexcept;
-  static bool withdraw(lock_core& lock, parking::waiter& w) noexcept;
+  static bool withdraw(lock_core& lock, const kind& kind, parking::waiter& w) noexcept;
   static void settle(lock_core& lock, std::uint32_t give_up) noexcept;
   static void admit_readers(lock_core& lock) noexcept;
   static std::uint32_t queue_flags(lock_core& lock, bool may_have_readers) noexcept;

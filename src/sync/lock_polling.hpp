@@ -20,8 +20,9 @@ constexpr std::int64_t first_poll = 8'000;     // before queueing up: most locks
 
 inline bool is_reader(const parking::waiter& w) noexcept { return w.why() == parking::reason::rw_mutex_lock_shared; }
 
-inline bool is_free_for_writer(std::uint32_t word, bool is_awake_one) noexcept {
-  return (word & lock_protocol::held) == 0 && word < lock_protocol::reader &&
+// A spread rw_mutex is not: it has to be armed first.
+inline bool is_free_for_writer(std::uint32_t word, const lock_protocol::kind& kind, bool is_awake_one) noexcept {
+  return (word & (lock_protocol::held | kind.idle)) == kind.idle && word < lock_protocol::reader &&
          (is_awake_one || (word & lock_protocol::reserved) == 0);
 }
 
@@ -32,7 +33,7 @@ inline bool is_open_for_reader(std::uint32_t word) noexcept {
 // A goroutine that waits for an rw_mutex parks at once: whom it waits for is mostly a goroutine that has been let in and wants
 // a worker, this one perhaps; and a switch takes less time than a poll that is in vain.
 inline bool never_polls(const lock_protocol::kind& kind, const parking::control& self) noexcept {
-  return kind.idle != 0 && !self.is_thread();
+  return kind.has_readers() && !self.is_thread();
 }
 
 // Waits between two looks at the lock, longer and longer: a poller that reads the line often slows the holder down.

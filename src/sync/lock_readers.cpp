@@ -17,8 +17,15 @@ using parking::reason;
 using parking::wait_queue;
 using parking::waiter;
 
+namespace {
+
+// Of a sequence, before the lock is armed for it: something interrupts the thread again and again, a debugger perhaps.
+constexpr int most_restarts = 8;
+
+}  // namespace
+
 bool lock_protocol::enqueue_reader(lock_core& lock, waiter& w) noexcept {
-  std::uint32_t word = latch_armed(lock);
+  std::uint32_t word = latch_armed(lock, rw_mutex_kind);
   wait_queue queue(lock.queue_);
   queue.push_back(w);
   for (;;) {
@@ -64,16 +71,30 @@ void lock_protocol::admit_readers(lock_core& lock) noexcept {
   delay.charge();
 }
 
+// The lock is not armed. True: it was spread, and the reader is counted (change 1) or discounted (-1). Else the lock is armed.
+bool lock_protocol::count_reader_or_arm(lock_core& lock, std::int32_t change) noexcept {
+  for (int round = 0; round < most_restarts; ++round) {
+    if (count_reader(lock, change)) return true;
+  }
+  arm(lock, rw_mutex_kind);
+  return false;
+}
+
 bool lock_protocol::try_lock_shared(lock_core& lock) noexcept {
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  while (is_open_for_reader(word)) {
+  for (;;) {
+    if ((word & armed) == 0) {
+      if (count_reader_or_arm(lock, 1)) return true;
+      word = lock.state_.load(std::memory_order_relaxed);
+      continue;
+    }
+    if (!is_open_for_reader(word)) return false;
     if (word + reader < reader) platform::fatal("sync: too many readers");
     // order: acquire -- pairs with the releases of unlock: what the last writer did is seen.
     if (lock.state_.compare_exchange_weak(word, word + reader, std::memory_order_acquire, std::memory_order_relaxed)) {
       return true;
     }
   }
-  return false;
 }
 
 bool lock_protocol::lock_shared_slow(lock_core& lock, const wait_limit& limit, const void* object) noexcept {
@@ -95,7 +116,7 @@ bool lock_protocol::lock_shared_slow(lock_core& lock, const wait_limit& limit, c
     if (!enqueue_reader(lock, w)) continue;
     const parking::lock_wait_scope scope(w.control(), w, &lock, limit.is_unlimited());
     if (w.wait(limit)) return true;  // whoever woke it has counted it in
-    if (withdraw(lock, w)) return false;
+    if (withdraw(lock, rw_mutex_kind, w)) return false;
     w.await_signal();
     return true;
   }
@@ -105,6 +126,11 @@ void lock_protocol::unlock_shared(lock_core& lock) noexcept {
   parking::latch_backoff backoff;
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
   for (;;) {
+    if ((word & armed) == 0) {
+      if (count_reader_or_arm(lock, -1)) return;
+      word = lock.state_.load(std::memory_order_relaxed);
+      continue;
+    }
     if (word < reader) platform::fatal("sync: RUnlock of unlocked RWMutex");
     const bool is_last = word - reader < reader;
     if (!is_last || (word & queued) == 0 || (word & awake) != 0) {

@@ -32,7 +32,7 @@ struct streak {
     turn.token = token;
     return ++turn.count % turn_check != 0 || platform::now() - turn.since <= turn_length;
   }
-  const bool is_passed_around = !is_thread && last != token && kind.idle == 0;
+  const bool is_passed_around = !is_thread && last != token && !kind.has_readers();
   if (is_passed_around && !stays_free(lock.state_, many_looks)) return false;
   turn = {&lock, platform::now(), 0, token};
   return true;

@@ -14,10 +14,6 @@ using parking::lock_watch;
 using parking::lock_watcher;
 using parking::reason;
 
-namespace {
-constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: unlock of unlocked mutex"};
-}  // namespace
-
 // The functions below are never inlined, not even by a link-time optimiser: they read thread-locals that a caller's park
 // may change.
 
@@ -33,7 +29,7 @@ constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: 
                                                           std::memory_order_relaxed)) [[likely]] {
     lock_protocol::set_owner(core_, token);
   } else {
-    lock_protocol::lock_slow(core_, mutex_kind, wait_limit(), this);
+    lock_protocol::lock_slow(core_, lock_protocol::mutex_kind, wait_limit(), this);
   }
   platform::tsan_acquire(this);
 }
@@ -55,12 +51,12 @@ constexpr lock_protocol::kind mutex_kind{0, parking::reason::mutex_lock, "sync: 
     // order: release -- pairs with the acquires of lock.
     if (state.compare_exchange_strong(held, 0, std::memory_order_release, std::memory_order_relaxed)) return;
   }
-  lock_protocol::unlock_slow(core_, mutex_kind);
+  lock_protocol::unlock_slow(core_, lock_protocol::mutex_kind);
   asm volatile("");  // no tail call: a stack must show who unlocks
 }
 
 [[gnu::noinline]] bool mutex::try_lock() noexcept {
-  const bool has_it = lock_protocol::try_lock(core_);
+  const bool has_it = lock_protocol::try_lock(core_, lock_protocol::mutex_kind);
   if (!has_it) return false;
   platform::tsan_acquire(this);
   if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
@@ -72,7 +68,8 @@ bool mutex::lock_within(const wait_limit& limit) noexcept {
   const lock_watcher* const watch = lock_watch();
   if (watch != nullptr && limit.is_unlimited()) [[unlikely]]
     watch->wants(control::current(), this, reason::mutex_lock, lock_protocol::is_new(core_));
-  const bool has_it = lock_protocol::try_lock(core_) || lock_protocol::lock_slow(core_, mutex_kind, limit, this);
+  const bool has_it = lock_protocol::try_lock(core_, lock_protocol::mutex_kind) ||
+                      lock_protocol::lock_slow(core_, lock_protocol::mutex_kind, limit, this);
   if (!has_it) return false;
   platform::tsan_acquire(this);
   if (watch != nullptr) [[unlikely]]

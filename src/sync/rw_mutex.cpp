@@ -8,6 +8,7 @@
 #include "parking/hooks.hpp"
 #include "platform/sanitizer.hpp"
 #include "sync/lock_core.hpp"
+#include "sync/lock_spread.hpp"
 
 namespace turnkey {
 
@@ -18,8 +19,8 @@ using parking::reason;
 
 namespace {
 
-constexpr lock_protocol::kind rw_mutex_kind{lock_protocol::armed, parking::reason::rw_mutex_lock,
-                                            "sync: Unlock of unlocked RWMutex"};
+// The read locks that this OS thread counts in words before it has one spread.
+[[gnu::tls_model("initial-exec")]] thread_local constinit std::int32_t reads_left = 64;
 
 void* readers_of(rw_mutex* mu) noexcept { return reinterpret_cast<char*>(mu) + 8; }
 
@@ -56,7 +57,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
                                                           std::memory_order_relaxed)) [[likely]] {
     lock_protocol::set_owner(core_, token);
   } else {
-    lock_protocol::lock_slow(core_, rw_mutex_kind, wait_limit(), this);
+    lock_protocol::lock_slow(core_, lock_protocol::rw_mutex_kind, wait_limit(), this);
   }
   acquired_for_writing(this);
 }
@@ -70,13 +71,13 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
   // order: release -- pairs with the acquires of lock and lock_shared.
   if (!lock_protocol::state(core_).compare_exchange_strong(held, idle, std::memory_order_release,
                                                            std::memory_order_relaxed)) {
-    lock_protocol::unlock_slow(core_, rw_mutex_kind);
+    lock_protocol::unlock_slow(core_, lock_protocol::rw_mutex_kind);
     asm volatile("");  // no tail call: a stack must show who unlocks
   }
 }
 
 [[gnu::noinline]] bool rw_mutex::try_lock() noexcept {
-  const bool has_it = lock_protocol::try_lock(core_);
+  const bool has_it = lock_protocol::try_lock(core_, lock_protocol::rw_mutex_kind);
   if (!has_it) return false;
   acquired_for_writing(this);
   if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
@@ -88,7 +89,8 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
   const lock_watcher* const watch = lock_watch();
   if (watch != nullptr && limit.is_unlimited()) [[unlikely]]
     watch->wants(control::current(), this, reason::rw_mutex_lock, lock_protocol::is_new(core_));
-  const bool has_it = lock_protocol::try_lock(core_) || lock_protocol::lock_slow(core_, rw_mutex_kind, limit, this);
+  const bool has_it = lock_protocol::try_lock(core_, lock_protocol::rw_mutex_kind) ||
+                      lock_protocol::lock_slow(core_, lock_protocol::rw_mutex_kind, limit, this);
   if (!has_it) return false;
   acquired_for_writing(this);
   if (watch != nullptr) [[unlikely]]
@@ -96,19 +98,46 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
   return true;
 }
 
+// lock_shared and do_unlock_shared serve a lock that nobody disputes, and end with a call of the function behind them if
+// that is not so: so they need no stack frame. In stacks both halves have one name: see platform/symbol.cpp.
 // Without a token the caller is new, or watched: see parking::watch_locks().
 [[gnu::noinline]] void rw_mutex::lock_shared() noexcept {
+  if (parking::current_token != 0 &&
+      (lock_protocol::count_reader(core_, 1) || (--reads_left > 0 && lock_protocol::add_reader(core_)))) [[likely]] {
+    parking::current_control->note_read(this);
+    platform::tsan_acquire(this);
+    return;
+  }
+  lock_shared_disputed();
+}
+
+[[gnu::noinline]] void rw_mutex::lock_shared_disputed() noexcept {
   if (parking::current_token == 0) [[unlikely]] {
     lock_shared_within(wait_limit());
     return;
   }
   control& me = *parking::current_control;
+  const bool is_to_spread = reads_left <= 0;
+  if (is_to_spread) reads_left = spreading.reads.load(std::memory_order_relaxed);
   if (!lock_protocol::try_lock_shared(core_)) lock_protocol::lock_shared_slow(core_, wait_limit(), this);
+  if (is_to_spread) lock_protocol::spread(core_);
   me.note_read(this);
   platform::tsan_acquire(this);
 }
 
 [[gnu::noinline]] void rw_mutex::do_unlock_shared() noexcept {
+  if (!platform::is_tsan && parking::current_token != 0) [[likely]] {
+    control& me = *parking::current_control;
+    if (me.is_last_read(this) && (lock_protocol::count_reader(core_, -1) || lock_protocol::drop_reader(core_)))
+        [[likely]] {
+      me.forget_last_read();
+      return;
+    }
+  }
+  unlock_shared_disputed();
+}
+
+[[gnu::noinline]] void rw_mutex::unlock_shared_disputed() noexcept {
   platform::tsan_release(readers_of(this));
   control& me = caller();
   if (parking::current_token == 0) [[unlikely]] {
@@ -116,8 +145,10 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
   }
   if (!me.forget_read(this)) [[unlikely]] {
     if (auto* const hook = parking::on_foreign_unlock.load(std::memory_order_acquire)) hook(this);
+    lock_protocol::arm(core_, lock_protocol::rw_mutex_kind);  // whether anybody has it is not known while it is spread
   }
   lock_protocol::unlock_shared(core_);
+  asm volatile("");
 }
 
 [[gnu::noinline]] bool rw_mutex::try_lock_shared() noexcept {
@@ -135,5 +166,7 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
   if (has_it) acquired_for_reading(this, me);
   return has_it;
 }
+
+void rw_mutex::gather_readers() noexcept { lock_protocol::arm(core_, lock_protocol::rw_mutex_kind); }
 
 }  // namespace turnkey

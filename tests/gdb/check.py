@@ -38,7 +38,8 @@ if "exited normally" not in (said := gdb("-ex", "run", "/bin/true")):
 COMMANDS = ["info goroutines", "python print('=== bt')", "goroutine {teller}", "python print('=== info frame')",
             "goroutine {owner} info frame",
             "python print('=== printers')", "print '(anonymous namespace)::accounts'", "print '(anonymous namespace)::prices'", "print '(anonymous namespace)::finished'", "print '(anonymous namespace)::jobs'",
-            "print '(anonymous namespace)::nobodys'", "python print('=== all')", "goroutine all", "python print('=== thread')", "backtrace 1",
+            "print '(anonymous namespace)::nobodys'", "print '(anonymous namespace)::read_by_two'",
+            "print '(anonymous namespace)::read_by_none'", "python print('=== all')", "goroutine all", "python print('=== thread')", "backtrace 1",
             "goroutine 999"]
 # Regular expressions; ... stands for anything.
 EXPECTED = [
@@ -52,7 +53,7 @@ EXPECTED = [
     r'=== bt\n#1 ...turnkey::mutex::lock ...transfer \(amount=50\) at ...program\.cpp:\d+\n...turnkey_start ...=== info frame',
     r'=== info frame\nStack level 1, frame at 0x',
     r'=== printers\n\$1 = held by goroutine \d+ "owner", 2 waiters\n\$2 = held by 1 reader, 1 waiter\n'
-    r'\$3 = counter 3\n\$4 = 0 of 4, 1 receiver waiting\n\$5 = free\n',
+    r'\$3 = counter 3\n\$4 = 0 of 4, 1 receiver waiting\n\$5 = free\n\$6 = held by 2 readers\n\$7 = free\n',
     r'=== all\n\ngoroutine \d+ "owner" \[chan receive\]\n#1 ...take_a_job \(number_of_owner=...4711\)...'
     r'"manager" \[sync\.RWMutex\.Lock\]\n...change_prices...=== thread\n',
     r'no goroutine 999',

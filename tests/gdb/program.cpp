@@ -14,6 +14,8 @@ turnkey::rw_mutex prices;
 turnkey::wait_group finished;
 turnkey::chan<int> jobs = turnkey::make_chan<int>(4);
 turnkey::mutex nobodys;
+turnkey::rw_mutex read_by_two;  // counted on their CPUs, where that can be
+turnkey::rw_mutex read_by_none;
 
 [[gnu::noinline]] int take_a_job(int number_of_owner) {
   const std::optional<int> job = jobs.recv();
@@ -33,6 +35,10 @@ turnkey::mutex nobodys;
   static_cast<void>(take_a_job(4711));
 }
 
+[[clang::no_thread_safety_analysis]] void read_often(turnkey::rw_mutex& mu) {
+  for (int i = 0; i < 1000; ++i) mu.lock_shared(), mu.unlock_shared();
+}
+
 bool do_all_wait() {
   int waiting = 0;
   for (std::uint32_t i = 0; i < turnkey::runtime::goroutine_pool::record_count(); ++i) {
@@ -46,8 +52,10 @@ bool do_all_wait() {
 
 extern "C" [[gnu::noinline]] void stop_here() { asm volatile(""); }
 
-int main() {
+[[clang::no_thread_safety_analysis]] int main() {
   { const std::scoped_lock once(nobodys); }
+  for (auto* const mu : {&read_by_two, &read_by_none}) read_often(*mu);
+  for (int i = 0; i < 2; ++i) read_by_two.lock_shared();
   finished.add(3);
   turnkey::go({.name = "owner"}, own);
   while (accounts.try_lock()) {

@@ -54,6 +54,8 @@ constexpr unlock_case unlock_cases[] = {
     {"rw_mutex: unlock_shared", unlock_shared_of_rw_mutex},
     {"rw_mutex: lock, unlock_shared", unlock_shared_of_rw_mutex},
     {"rw_mutex: lock_shared, unlock_shared, unlock_shared", unlock_shared_of_rw_mutex},
+    {"rw_mutex: many reads, unlock", unlock_of_rw_mutex},
+    {"rw_mutex: many reads, unlock_shared", unlock_shared_of_rw_mutex},
 };
 
 TEST(UnlockOfUnlocked, EndsTheProgramAndCannotBeCaughtOnAThread) {

@@ -8,6 +8,7 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "eager_spreading.hpp"
 #include "stress/mix.hpp"
 #include "support.hpp"
 
@@ -16,6 +17,7 @@ using support::stage;
 // Readers and writers, every form, with stops and timeouts; the share of writers changes from round to round.
 TEST(RwMutexStress, NeitherLosesAWakeupNorMixesReadersAndWriters) {
   support::stress().run(1024, [](const stage& where, int size, std::uint64_t seed) {
+    const support::eager_spreading often(seed % 2 == 0 ? 1 : 64);
     constexpr std::size_t actors = 7;
     turnkey::rw_mutex mu;
     support::stop_switches<actors> switches;
@@ -65,6 +67,7 @@ TEST(RwMutexStress, NeitherLosesAWakeupNorMixesReadersAndWriters) {
 
 TEST(RwMutexStress, CountsExactlyUnderPlainLocks) {
   support::stress().run(4096, [](const stage& where, int size, std::uint64_t seed) {
+    const support::eager_spreading often(seed % 2 == 0 ? 1 : 64);
     constexpr int actors = 6;
     turnkey::rw_mutex mu;
     const int reads_between = static_cast<int>(seed % 100);
@@ -96,6 +99,7 @@ TEST(RwMutexStress, CountsExactlyUnderPlainLocks) {
 // Held read locks wander: taken by one, given back by another.
 TEST(RwMutexStress, CountsReadersThatLeaveElsewhere) {
   support::stress().run(256, [](const stage& where, int size, std::uint64_t seed) {
+    const support::eager_spreading often(seed % 2 == 0 ? 1 : 64);
     constexpr int actors = 5;
     turnkey::rw_mutex mu;
     std::atomic<int> held{0};
@@ -137,6 +141,7 @@ TEST(RwMutexStress, CountsReadersThatLeaveElsewhere) {
 
 TEST(RwMutexStress, IsNotTouchedAfterItsNextOwnerHasDestroyedIt) {
   support::stress().run(256, [](const stage& where, int size, std::uint64_t seed) {
+    const support::eager_spreading often(seed % 2 == 0 ? 1 : 64);
     std::vector<std::unique_ptr<support::mortal<turnkey::rw_mutex>>> all;
     for (int i = 0; i < size; ++i) all.push_back(std::make_unique<support::mortal<turnkey::rw_mutex>>());
     support::dice coin(seed);

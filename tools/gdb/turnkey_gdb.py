@@ -36,6 +36,7 @@ REASONS = {
 OBJECTS = {"mutex": "mutex", "rw": "rw_mutex", "wait": "wait_group", "once": "once", "condition": "condition_variable"}
 # sync/lock_core.hpp
 HELD, QUEUED, AWAKE, READER = 1, 16, 32, 512
+PER_CPU_STRIDE = 4096  # platform/rseq.hpp
 # channel/channel_core.hpp
 CLOSED, UNIT = 2, 16
 
@@ -100,7 +101,7 @@ class Goroutine:
         why, where = enumerator(self.waiter["why_"]), self.waiter["object_"]
         if why in ("mutex_lock", "rw_mutex_lock", "rw_mutex_lock_shared"):
             lock = where.cast(gdb.lookup_type("turnkey::lock_core").pointer()).dereference()
-            return f"{'mutex' if why == 'mutex_lock' else 'rw_mutex'} {int(where):#x}, {describe_lock(lock)}"
+            return f"{'mutex' if why == 'mutex_lock' else 'rw_mutex'} {int(where):#x}, {describe_lock(lock, why != 'mutex_lock')}"
         if why in ("chan_send", "chan_receive"):
             channel = where.cast(gdb.lookup_type("turnkey::channel_core").pointer()).dereference()
             return f"channel {int(where):#x}, {describe_channel(channel)}"
@@ -322,8 +323,18 @@ def counted(number, noun):
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def describe_lock(core):
+def readers_on_cpus(cells):
+    """The sum of an rw_mutex's reader_cells."""
+    cell = gdb.lookup_type("unsigned int").pointer()
+    cpus = int(static("turnkey::reader_cells::cpus"))
+    return sum(int(gdb.Value(int(cells) + cpu * PER_CPU_STRIDE).cast(cell).dereference()) for cpu in range(cpus))
+
+
+def describe_lock(core, has_readers):
     state = int(load(core["state_"]))
+    if has_readers and state % READER == 0:  # spread: nobody waits, and queue_ is where its readers are counted
+        readers = (state // READER + readers_on_cpus(core["queue_"])) & 0xffffffff
+        return "held by " + counted(readers, "reader") if readers else "free"
     if state >= READER:
         text = "held by " + counted(state // READER, "reader")
     elif state & HELD:
@@ -357,7 +368,7 @@ class Printer:
 
 class LockPrinter(Printer):
     def describe(self):
-        return describe_lock(self.value["core_"])
+        return describe_lock(self.value["core_"], self.value.type.strip_typedefs().unqualified().name == "turnkey::rw_mutex")
 
 
 class WaitGroupPrinter(Printer):

@@ -18,6 +18,11 @@
   if (way == "rw_mutex: lock, unlock_shared") rw.lock(), rw.unlock_shared();
   if (way == "rw_mutex: lock_shared, unlock_shared, unlock_shared")
     rw.lock_shared(), rw.unlock_shared(), rw.unlock_shared();
+  if (way.starts_with("rw_mutex: many reads")) {
+    for (int i = 0; i < 1000; ++i) rw.lock_shared(), rw.unlock_shared();
+  }
+  if (way == "rw_mutex: many reads, unlock") rw.unlock();
+  if (way == "rw_mutex: many reads, unlock_shared") rw.unlock_shared();
 }
 
 void misuse_and_catch(std::string_view way) {

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace turnkey::data {
+namespace turnkey::platform {
 
 // A large array for static storage, of a T whose bytes are all 0 to begin with. Costs memory as far as it is used, and the
 // compiler nothing: it would construct the elements of an array of atomics one by one.
@@ -69,4 +69,4 @@ class id_pool {
   zeroed_array<std::atomic<std::uint32_t>, Size> next_;
 };
 
-}  // namespace turnkey::data
+}  // namespace turnkey::platform
