@@ -105,9 +105,13 @@ class registration {
 
 // A case of a program in peers/, with its parameters. Each measurement is a process of its own, which warms up, measures
 // and prints one line; starting it is not measured. Cannot be measured where the program was not built. own_peer is ours:
-// for what can be measured once in a process only.
+// for what can be measured once in a process only, or depends on the environment, which is empty or "NAME=value".
+struct own_process {
+  side from = side::ours;
+  std::string environment = {};
+};
 contender own_peer(const std::string& name, const std::string& workload,
-                   const std::vector<std::int64_t>& parameters = {});
+                   const std::vector<std::int64_t>& parameters = {}, const own_process& how = {});
 contender go_peer(const std::string& name, const std::string& workload,
                   const std::vector<std::int64_t>& parameters = {});
 contender rust_peer(const std::string& name, const std::string& workload,

@@ -23,13 +23,12 @@ const std::string boost_program = TURNKEY_PEERS_DIR "/boost_peer";
 // Boost.Fiber three to four times slower.
 const std::string boost_environment =
     "GLIBC_TUNABLES=glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=67108864:"
-    "glibc.malloc.mmap_threshold=1073741824 ";
+    "glibc.malloc.mmap_threshold=1073741824";
 
 bool is_there(const std::string& program) { return access(program.c_str(), X_OK) == 0; }
 
-nlohmann::json ask(const std::string& program, const std::string& arguments) {
-  const std::string command =
-      (program == boost_program ? boost_environment : "") + "exec '" + program + "' " + arguments;
+nlohmann::json ask(const std::string& program, const std::string& arguments, const std::string& environment = "") {
+  const std::string command = environment + " exec '" + program + "' " + arguments;
   const auto close = [](FILE* stream) { pclose(stream); };
   const std::unique_ptr<FILE, decltype(close)> answer(popen(command.c_str(), "re"), close);
   if (!answer) throw std::runtime_error("cannot run " + command);
@@ -42,12 +41,12 @@ nlohmann::json ask(const std::string& program, const std::string& arguments) {
 }
 
 contender peer(contender one, const std::string& program, const std::string& workload,
-               const std::vector<std::int64_t>& parameters) {
+               const std::vector<std::int64_t>& parameters, const std::string& environment = "") {
   if (!is_there(program)) return one;
   std::string arguments = workload;
   for (const std::int64_t parameter : parameters) arguments += " " + std::to_string(parameter);
-  one.measure = [program, arguments] {
-    const nlohmann::json line = ask(program, arguments);
+  one.measure = [program, arguments, environment] {
+    const nlohmann::json line = ask(program, arguments, environment);
     return sample{line.at("value"), line.at("figures").get<std::vector<double>>()};
   };
   return one;
@@ -55,8 +54,9 @@ contender peer(contender one, const std::string& program, const std::string& wor
 
 }  // namespace
 
-contender own_peer(const std::string& name, const std::string& workload, const std::vector<std::int64_t>& parameters) {
-  return peer({name, side::ours, nullptr}, own_program, workload, parameters);
+contender own_peer(const std::string& name, const std::string& workload, const std::vector<std::int64_t>& parameters,
+                   const own_process& how) {
+  return peer({name, how.from, nullptr}, own_program, workload, parameters, how.environment);
 }
 
 contender go_peer(const std::string& name, const std::string& workload, const std::vector<std::int64_t>& parameters) {
@@ -69,7 +69,7 @@ contender rust_peer(const std::string& name, const std::string& workload, const 
 
 contender boost_peer(const std::string& name, const std::string& workload,
                      const std::vector<std::int64_t>& parameters) {
-  return peer({name, side::other, nullptr}, boost_program, workload, parameters);
+  return peer({name, side::other, nullptr}, boost_program, workload, parameters, boost_environment);
 }
 
 void add_boost_peers(benchmark& to, const std::string& workload, std::vector<std::int64_t> parameters) {
