@@ -2,6 +2,7 @@
 // once:
 //
 //   turnkey_peer parked GOROUTINES
+//   turnkey_peer yield GOROUTINES TIMES
 //
 // and prints one line: {"value":2400.0,"figures":[4287.0]}, as the others in peers/ do.
 #include <unistd.h>
@@ -51,12 +52,44 @@ void parked(int goroutines) {
   _exit(0);  // to give back all that memory properly takes longer than the measurement
 }
 
+// S2: nanoseconds for each yield of so many that are let go at once, when all have their stacks.
+void yield_together(int goroutines, int times) {
+  turnkey::wait_group measured;
+  measured.go([=] {
+    turnkey::wait_group about_to_wait;
+    turnkey::wait_group opened;
+    turnkey::wait_group all;
+    about_to_wait.add(goroutines);
+    opened.add();
+    for (int i = 0; i < goroutines; ++i) {
+      all.go([&] {
+        about_to_wait.done();
+        opened.wait();
+        for (int k = 0; k < times; ++k) turnkey::this_goroutine::yield();
+      });
+    }
+    about_to_wait.wait();
+    const auto start = std::chrono::steady_clock::now();
+    opened.done();
+    all.wait();
+    const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
+    std::printf("{\"value\":%f,\"figures\":[]}\n", elapsed.count() / goroutines / times);
+  });
+  measured.wait();
+  std::fflush(stdout);
+  _exit(0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3 || argv[1] != std::string("parked")) {
-    std::fprintf(stderr, "usage: turnkey_peer parked GOROUTINES\n");
+  const std::string workload = argc > 1 ? argv[1] : "";
+  if (workload == "parked" && argc == 3) {
+    parked(std::atoi(argv[2]));
+  } else if (workload == "yield" && argc == 4) {
+    yield_together(std::atoi(argv[2]), std::atoi(argv[3]));
+  } else {
+    std::fprintf(stderr, "usage: turnkey_peer parked GOROUTINES | yield GOROUTINES TIMES\n");
     return 2;
   }
-  parked(std::atoi(argv[2]));
 }
