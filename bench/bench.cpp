@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
+#include <string_view>
 #include <thread>
 #include <tuple>
 
@@ -136,7 +137,8 @@ void suite::sort() {
   // were added.
   const auto number = [](const benchmark& one) {
     const std::size_t dot = one.id.find('.');
-    return std::make_tuple(one.id.front() != 'P', std::atoi(one.id.c_str() + 1), one.id.find(".w") != std::string::npos,
+    return std::make_tuple(std::string_view("PCS").find(one.id.front()), std::atoi(one.id.c_str() + 1),
+                           one.id.find(".w") != std::string::npos,
                            dot == std::string::npos ? 0 : std::atoi(one.id.c_str() + dot + 1));
   };
   std::stable_sort(all_.begin(), all_.end(),
@@ -199,6 +201,27 @@ void use_workers(int count) {
   setenv("GOMAXPROCS", std::to_string(count).c_str(), 1);  // NOLINT(concurrency-mt-unsafe): only this thread does
 }
 
+void leave_out_unless_room_for(benchmark& one, int goroutines) {
+  const auto bytes = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (goroutines * 6144.0 < bytes / 2) return;
+  for (contender& each : one.contenders) {
+    each.name += " (too little memory)";
+    each.measure = nullptr;
+  }
+}
+
+void measure_with_workers(benchmark& one, int workers) {
+  for (contender& each : one.contenders) {
+    if (!each.measure) continue;
+    each.measure = [measure = each.measure, workers] {
+      use_workers(workers);
+      sample taken = measure();
+      use_workers(current_settings().procs);
+      return taken;
+    };
+  }
+}
+
 void add_by_workers(suite& all, const benchmark& one) {
   for (const int workers : {1, 2, 4, 16}) {
     benchmark part = one;
@@ -206,15 +229,7 @@ void add_by_workers(suite& all, const benchmark& one) {
     part.question += "; " + std::to_string(workers) + (workers == 1 ? " worker" : " workers");
     part.goals.clear();
     part.on = point{one.id + ": " + one.question, "workers", static_cast<double>(workers)};
-    for (contender& each : part.contenders) {
-      if (!each.measure) continue;
-      each.measure = [measure = each.measure, workers] {
-        use_workers(workers);
-        sample taken = measure();
-        use_workers(current_settings().procs);
-        return taken;
-      };
-    }
+    measure_with_workers(part, workers);
     all.add(std::move(part));
   }
 }

@@ -63,6 +63,8 @@ struct point {
   std::string curve;  // its title
   std::string axis;   // what `at` counts
   double at = 0;
+  // One of S: how it grows with `at` is fitted, and it is measured only if it is asked for.
+  bool is_scale = false;
 };
 
 // Two contenders, by name, whose ratio is of interest by itself.
@@ -90,7 +92,7 @@ class suite {
   // A contender that cannot be measured here is left out, and named in the report.
   void add(benchmark one);
   [[nodiscard]] const std::vector<benchmark>& all() const noexcept { return all_; }
-  // In the order of their numbers, P before C.
+  // In the order of their numbers, P before C before S.
   void sort();
 
  private:
@@ -122,6 +124,11 @@ contender boost_peer(const std::string& name, const std::string& workload,
 // there the last parameter, the count, is a fifth. Its best setting differs from row to row, so both are shown.
 void add_boost_peers(benchmark& to, const std::string& workload, std::vector<std::int64_t> parameters);
 
+// Leaves everybody out, and says so, unless so many goroutines of a page and a half each fit into half of the machine's memory.
+void leave_out_unless_room_for(benchmark& one, int goroutines);
+
+// Each measurement of it is with so many workers.
+void measure_with_workers(benchmark& one, int workers);
 // The same benchmark by number of workers, 1, 2, 4 and 16: P12 becomes P12.w1 and so on.
 void add_by_workers(suite& all, const benchmark& one);
 

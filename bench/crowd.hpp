@@ -12,6 +12,16 @@
 
 namespace bench {
 
+constexpr std::uint64_t first_random = 0x9e3779b97f4a7c15U;
+
+// The random number after this one, which must not be 0: a few shifts, the same in every language.
+inline std::uint64_t next_random(std::uint64_t& random) {
+  random ^= random << 13;
+  random ^= random >> 7;
+  random ^= random << 17;
+  return random;
+}
+
 // Millions of calls of `operate` a second, by so many members of the Group. It is given a random number, and what it returns
 // is used.
 template <class Group, class F>
@@ -23,15 +33,12 @@ sample throughput(int members, std::chrono::milliseconds duration, F operate) {
   for (int i = 0; i < members; ++i) {
     all.go([&, i] {
       if constexpr (std::is_same_v<Group, thread_group>) pin_thread(i);
-      std::uint64_t random = 0x9e3779b97f4a7c15U * static_cast<std::uint64_t>(i + 1);
+      std::uint64_t random = first_random * static_cast<std::uint64_t>(i + 1);
       std::uint64_t sum = 0;
       std::uint64_t done = 0;
       while (!is_over.load(std::memory_order_relaxed)) {
         for (int k = 0; k < 64; ++k) {
-          random ^= random << 13;
-          random ^= random >> 7;
-          random ^= random << 17;
-          sum += operate(random);
+          sum += operate(next_random(random));
         }
         done += 64;
       }

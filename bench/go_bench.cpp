@@ -6,8 +6,6 @@
 // In Go the starting side is always a goroutine. Ours may be an OS thread as well, which has to wake a worker and be woken
 // by one, so that is a row of its own. All numbers are of a warm program, which has done the same just before; but for P7, whose
 // memory is that of a process which has done nothing else.
-#include <unistd.h>
-
 #include <algorithm>
 #include <mutex>
 #include <thread>
@@ -71,12 +69,6 @@ const registration starting([](suite& all) {
 
 // ---- P7 ------------------------------------------------------------------------------------------------------------
 
-// Whether so many goroutines of a page and a half each fit into half of the machine's memory.
-bool has_room_for(int goroutines) {
-  const auto bytes = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  return goroutines * 6144.0 < bytes / 2;
-}
-
 void add_parked(suite& all, int goroutines) {
   benchmark one{
       .id = "P7." + std::to_string(goroutines),
@@ -87,12 +79,7 @@ void add_parked(suite& all, int goroutines) {
       .contenders = {own_peer("turnkey", "parked", {goroutines}), go_peer("goroutines", "parked", {goroutines})}};
   // A million stacks of Boost's would not fit.
   if (goroutines <= 100'000) one.contenders.push_back(boost_peer("Boost.Fiber, 1 worker", "parked", {goroutines, 1}));
-  if (!has_room_for(goroutines)) {
-    for (contender& each : one.contenders) {
-      each.name += " (too little memory)";
-      each.measure = nullptr;
-    }
-  }
+  leave_out_unless_room_for(one, goroutines);
   all.add(std::move(one));
 }
 

@@ -39,11 +39,18 @@ class second_thread {
   }};
 };
 
-// "P3" chooses P3.2, P3.8 and P3.64 as well.
-bool is_chosen(const std::string& id, const std::vector<std::string>& names) {
-  return names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-           return id == name || id.starts_with(name + ".");
-         });
+bool is_of_scale(const bench::benchmark& one) { return one.on && one.on->is_scale; }
+
+// "P3" means P3.2, P3.8 and P3.64 as well.
+bool is_meant(const bench::benchmark& one, const std::string& name) {
+  return one.id == name || one.id.starts_with(name + ".");
+}
+
+// No names choose all but the curves of scale.
+bool is_chosen(const bench::benchmark& one, const std::vector<std::string>& names, bool with_scale) {
+  if (is_of_scale(one) && with_scale) return true;
+  if (names.empty()) return !with_scale && !is_of_scale(one);
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return is_meant(one, name); });
 }
 
 // Where the results go, besides the terminal; empty: nowhere.
@@ -69,6 +76,18 @@ std::string remark_on(const bench::report& run) {
     text += std::string(text.empty() ? "" : " ") + "Others used this machine when it began: trust no figure.";
   }
   return text;
+}
+
+void list(const std::vector<bench::benchmark>& all) {
+  const auto print = [&](bool of_scale) {
+    for (const bench::benchmark& one : all) {
+      if (is_of_scale(one) == of_scale)
+        std::printf("%-14s %s, %s\n", one.id.c_str(), one.question.c_str(), one.unit.c_str());
+    }
+  };
+  print(false);
+  std::printf("\nOnly with --scale, or by name:\n");
+  print(true);
 }
 
 void write(const std::string& path, void (*writer)(std::ostream&, const bench::report&), const bench::report& run) {
@@ -104,6 +123,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> names;
   double seconds = 0;
   bool only_list = false;
+  bool with_scale = false;
   CLI::App options("Measures turnkey, std, Go and others on the same work: interleaved rounds, medians, ratios.");
   options.add_option("benchmark", names, "only these, such as P1 P3.8");
   options.add_option("-r,--rounds", how.rounds, "rounds that are counted")
@@ -120,24 +140,23 @@ int main(int argc, char** argv) {
   options.add_option("-j,--json", to.json, "where all samples go; \"\": nowhere")->capture_default_str();
   options.add_option("--markdown", to.markdown, "where a table goes")->capture_default_str();
   options.add_option("--html", to.html, "where a page with plots goes")->capture_default_str();
+  options.add_flag("-s,--scale", with_scale, "how the figures grow: the rows of S, besides those that are named");
   options.add_flag("-l,--list", only_list, "list the benchmarks");
   CLI11_PARSE(options, argc, argv);
 
   bench::use_workers(chosen.procs);
   std::vector<bench::benchmark> benchmarks = bench::registered(chosen).all();
   for (const std::string& name : names) {
-    if (std::none_of(benchmarks.begin(), benchmarks.end(),
-                     [&](const auto& one) { return is_chosen(one.id, {name}); })) {
+    if (std::none_of(benchmarks.begin(), benchmarks.end(), [&](const auto& one) { return is_meant(one, name); })) {
       std::fprintf(stderr, "there is no benchmark %s; --list shows them\n", name.c_str());
       return 2;
     }
   }
-  std::erase_if(benchmarks, [&](const bench::benchmark& one) { return !is_chosen(one.id, names); });
   if (only_list) {
-    for (const auto& one : benchmarks)
-      std::printf("%-14s %s, %s\n", one.id.c_str(), one.question.c_str(), one.unit.c_str());
+    list(benchmarks);
     return 0;
   }
+  std::erase_if(benchmarks, [&](const bench::benchmark& one) { return !is_chosen(one, names, with_scale); });
   how.time = std::chrono::duration<double>(seconds);
   try {
     run(benchmarks, how, to);

@@ -1,6 +1,7 @@
 // The table for people who look at a terminal.
 #include <cstdio>
 
+#include "growth.hpp"
 #include "statistics.hpp"
 
 namespace bench {
@@ -51,6 +52,24 @@ void print_result(const result& all) {
   if (!left_out.empty()) std::printf("    left out, not here: %s\n", left_out.c_str());
 }
 
+void print_growths(const std::vector<grown>& all) {
+  if (all.empty()) return;
+  std::printf(
+      "\nHow it grows: c n^k through the medians, by least squares on their logarithms; r2 is the part of their "
+      "variation "
+      "that this explains\n");
+  std::string curve;
+  for (const grown& each : all) {
+    if (each.curve != curve) std::printf("\n%s\n", each.curve.c_str());
+    curve = each.curve;
+    const growth& law = each.law;
+    std::printf("    %-45s %-12s %9s at %-4.0f %9s at %-8.0f %-9s r2 %.2f", each.contender.c_str(), each.of.c_str(),
+                number(each.first.value).c_str(), each.first.at, number(each.last.value).c_str(), each.last.at,
+                in_words(law).c_str(), law.determination);
+    std::printf("  steepest n^%.2f, %.0f to %.0f\n", law.steepest, law.from.at, law.to.at);
+  }
+}
+
 }  // namespace
 
 void print_table(const report& run) {
@@ -66,6 +85,7 @@ void print_table(const report& run) {
               where.load_before, where.load_after);
   if (!run.remark.empty()) std::printf("%s\n", run.remark.c_str());
   for (const result& each : run.results) print_result(each);
+  print_growths(growths(run));
 }
 
 }  // namespace bench

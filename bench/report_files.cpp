@@ -1,9 +1,11 @@
 // The JSON for programs, the table for README.md, and the page, which is page.html with the JSON in it.
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
 
+#include "growth.hpp"
 #include "statistics.hpp"
 
 namespace bench {
@@ -52,7 +54,10 @@ json benchmark_of(const result& each) {
            {"goals", json::array()},      {"left_out", each.what.left_out},
            {"rounds", rounds_of(each)}};
   if (each.what.on)
-    one["on"] = {{"curve", each.what.on->curve}, {"axis", each.what.on->axis}, {"at", each.what.on->at}};
+    one["on"] = {{"curve", each.what.on->curve},
+                 {"axis", each.what.on->axis},
+                 {"at", each.what.on->at},
+                 {"is_scale", each.what.on->is_scale}};
   for (const standing& entry : each.standings) one["contenders"].push_back(contender_of(each, entry));
   for (const comparison& pair : each.what.comparisons) {
     const standing* of = named(each, pair.of);
@@ -66,6 +71,24 @@ json benchmark_of(const result& each) {
         {{"aim", reached.aim}, {"name", reached.name}, {"reached", reached.reached}, {"is_met", reached.is_met}});
   }
   return one;
+}
+
+json growth_of(const grown& each) {
+  const auto json_of_place = [](const place& one) { return json{{"at", one.at}, {"value", one.value}}; };
+  return {
+      {"curve", each.curve},
+      {"axis", each.axis},
+      {"contender", each.contender},
+      {"from", name_of(each.from)},
+      {"of", each.of},
+      {"first", json_of_place(each.first)},
+      {"last", json_of_place(each.last)},
+      {"words", in_words(each.law)},
+      {"exponent", each.law.exponent},
+      {"factor", each.law.factor},
+      {"r_squared", each.law.determination},
+      {"steepest",
+       {{"exponent", each.law.steepest}, {"from", json_of_place(each.law.from)}, {"to", json_of_place(each.law.to)}}}};
 }
 
 json json_of(const report& run) {
@@ -83,6 +106,8 @@ json json_of(const report& run) {
   all["remark"] = run.remark;
   all["benchmarks"] = json::array();
   for (const result& each : run.results) all["benchmarks"].push_back(benchmark_of(each));
+  all["growth"] = json::array();
+  for (const grown& each : growths(run)) all["growth"].push_back(growth_of(each));
   return all;
 }
 
@@ -122,20 +147,46 @@ std::string goals_cell(const result& all) {
   return text.empty() ? "-" : text;
 }
 
+void write_rows(std::ostream& out, const report& run) {
+  const auto is_row = [](const result& each) {
+    return !each.what.on || !each.what.goals.empty();
+  };  // else for the page
+  if (std::none_of(run.results.begin(), run.results.end(), is_row)) return;
+  out << "| | work | turnkey | std | Go | best of the others | goals |\n|---|---|---|---|---|---|---|\n";
+  for (const result& each : run.results) {
+    if (!is_row(each)) continue;
+    out << "| " << each.what.id << " | " << each.what.question << ", " << each.what.unit << few_rounds(each) << " | "
+        << cell(each, side::ours) << " | " << cell(each, side::standard) << " | " << cell(each, side::go) << " | "
+        << best_other(each) << " | " << goals_cell(each) << " |\n";
+  }
+  out << '\n';
+}
+
+void write_growths(std::ostream& out, const std::vector<grown>& all) {
+  if (all.empty()) return;
+  out << "| | of | first | last | growth | r2 | steepest |\n|---|---|---|---|---|---|---|\n";
+  std::string curve;
+  for (const grown& each : all) {
+    if (each.curve != curve) out << "| **" << each.curve << "** | | | | | | |\n";
+    curve = each.curve;
+    const growth& law = each.law;
+    out << "| " << each.contender << " | " << each.of << " | " << number(each.first.value) << " at " << each.first.at
+        << " | " << number(each.last.value) << " at " << each.last.at << " | " << in_words(law) << " | "
+        << number(law.determination) << " | " << number(law.steepest) << ", " << law.from.at << " to " << law.to.at
+        << " |\n";
+  }
+  out << '\n';
+}
+
 }  // namespace
 
 void write_json(std::ostream& out, const report& run) { out << json_of(run).dump(1) << '\n'; }
 
 void write_markdown(std::ostream& out, const report& run) {
-  out << "| | work | turnkey | std | Go | best of the others | goals |\n|---|---|---|---|---|---|---|\n";
-  for (const result& each : run.results) {
-    if (each.what.on && each.what.goals.empty()) continue;  // a point of a curve, which is for the page
-    out << "| " << each.what.id << " | " << each.what.question << ", " << each.what.unit << few_rounds(each) << " | "
-        << cell(each, side::ours) << " | " << cell(each, side::standard) << " | " << cell(each, side::go) << " | "
-        << best_other(each) << " | " << goals_cell(each) << " |\n";
-  }
+  write_rows(out, run);
+  write_growths(out, growths(run));
   const machine& where = run.where;
-  out << "\nMedians of " << rounds_of(run) << " interleaved rounds, " << where.date << ", " << where.cpus << " CPUs ("
+  out << "Medians of " << rounds_of(run) << " interleaved rounds, " << where.date << ", " << where.cpus << " CPUs ("
       << where.processor << "), " << where.memory << ", " << where.kernel << ", " << current_settings().procs
       << " workers; load " << number(where.load_before) << " before and " << number(where.load_after) << " after. "
       << where.compiler << ".";

@@ -662,6 +662,25 @@ TEST(Yield, LetsEverybodyHaveATurn) {
   });
 }
 
+// More of them than a worker's own queue holds: those that yield must not keep those from running that have never run.
+TEST(Yield, LetsThoseRunThatWereStartedByAThread) {
+  for (const int procs : {1, 2}) {
+    support::with_procs(procs, [] {
+      constexpr int goroutines = 1'200;
+      std::atomic<int> missing{goroutines};
+      turnkey::wait_group all;
+      for (int i = 0; i < goroutines; ++i) {
+        all.go([&] {
+          --missing;
+          while (missing > 0) turnkey::this_goroutine::yield();
+        });
+      }
+      all.wait();
+      EXPECT_EQ(missing, 0);
+    });
+  }
+}
+
 TEST(Yield, OnAnOsThreadReturns) {
   for (int i = 0; i < 100; ++i) turnkey::this_goroutine::yield();
   std::jthread([] { turnkey::this_goroutine::yield(); }).join();

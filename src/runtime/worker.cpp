@@ -31,9 +31,11 @@ constexpr std::int64_t surplus_patience = 1'000'000'000;  // a thread that nobod
 
 // ---- Finding work -------------------------------------------------------------------------------------------------
 
+// At least one, however full the ring is: it runs at once. Else those that yield in a full ring would keep the others from ever
+// running.
 goroutine* worker::take_common() noexcept {
   goroutine* first = nullptr;
-  const std::uint32_t room = run_queue::capacity - ring_.size();
+  const std::uint32_t room = run_queue::capacity - ring_.size() + 1;
   scheduler::common_.pop(room < common_batch ? room : common_batch, [&](goroutine* g) {
     if (first == nullptr) {
       first = g;

@@ -45,6 +45,19 @@ var workloads = map[string]workload{
 	"buffered":     {3, func(p []int) sample { return throughBuffer(p[0], p[1], p[2]) }},
 	"select":       {2, func(p []int) sample { return selectAmongTwo(p[0], p[1]) }},
 	"sync_map":     {4, func(p []int) sample { return syncMap(p[0], p[1], p[2], time.Duration(p[3])*time.Millisecond) }},
+
+	"yield_together":  {2, func(p []int) sample { return yieldTogether(p[0], p[1]) }},
+	"one_mutex_of":    {1, func(p []int) sample { return oneMutexOf(p[0]) }},
+	"one_rwmutex_of":  {1, func(p []int) sample { return oneRWMutexOf(p[0]) }},
+	"pass_mutex":      {1, func(p []int) sample { return passed(p[0], mutexGate) }},
+	"pass_writers":    {1, func(p []int) sample { return passed(p[0], writersGate) }},
+	"pass_readers":    {1, func(p []int) sample { return passed(p[0], readersGate) }},
+	"pass_wait_group": {1, func(p []int) sample { return passed(p[0], waitGroupGate) }},
+	"pass_channel":    {1, func(p []int) sample { return passed(p[0], channelGate) }},
+	"pass_cond":       {1, func(p []int) sample { return passed(p[0], condGate) }},
+	"notify":          {2, func(p []int) sample { return notified(p[0], p[1]) }},
+	"timers":          {1, func(p []int) sample { return timers(p[0]) }},
+	"apart":           {1, func(p []int) sample { return apart(p[0]) }},
 }
 
 // Nanoseconds that each of count calls of f takes, where f is told how often it has to do its work.

@@ -2,6 +2,7 @@
 // environment says when a process starts. Each run measures one workload, once:
 //
 //   turnkey_peer parked GOROUTINES         nanoseconds, and bytes, for each of so many goroutines that wait
+//   turnkey_peer yield GOROUTINES TIMES    nanoseconds for each yield of so many that yield so many times each
 //   turnkey_peer mutex                     nanoseconds of lock and unlock
 //   turnkey_peer read_lock                 the same of lock_shared and unlock_shared
 //   turnkey_peer nested                    the same of two mutexes, one inside the other
@@ -66,6 +67,33 @@ void parked(int goroutines) {
   measured.wait();
   std::fflush(stdout);
   _exit(0);  // to give back all that memory properly takes longer than the measurement
+}
+
+// S2: nanoseconds for each yield of so many that are let go at once, when all have their stacks.
+void yield_together(int goroutines, int times) {
+  turnkey::wait_group measured;
+  measured.go([=] {
+    turnkey::wait_group about_to_wait;
+    turnkey::wait_group opened;
+    turnkey::wait_group all;
+    about_to_wait.add(goroutines);
+    opened.add();
+    for (int i = 0; i < goroutines; ++i) {
+      all.go([&] {
+        about_to_wait.done();
+        opened.wait();
+        for (int k = 0; k < times; ++k) turnkey::this_goroutine::yield();
+      });
+    }
+    about_to_wait.wait();
+    const auto start = bench::clock::now();
+    opened.done();
+    all.wait();
+    print(bench::nanoseconds_since(start) / goroutines / times);
+  });
+  measured.wait();
+  std::fflush(stdout);
+  _exit(0);
 }
 
 // The least of five measurements: there is one in a process, and what disturbs it makes it longer only.
@@ -163,6 +191,8 @@ int main(int argc, char** argv) {
   const auto number = [&](std::size_t i) { return i < words.size() ? std::atoi(words[i].c_str()) : 0; };
   if (words.size() == 2 && workload == "parked") {
     parked(number(1));
+  } else if (words.size() == 3 && workload == "yield") {
+    yield_together(number(1), number(2));
   } else if (words.size() == 1 && workload == "mutex") {
     mutex();
   } else if (words.size() == 1 && workload == "read_lock") {
@@ -174,8 +204,9 @@ int main(int argc, char** argv) {
   } else if (words.size() == 3 && workload == "crowd") {
     crowd(number(1), number(2));
   } else {
-    std::fprintf(stderr,
-                 "usage: turnkey_peer parked N | mutex | read_lock | nested | contended N MS | crowd N TIMES\n");
+    std::fprintf(
+        stderr,
+        "usage: turnkey_peer parked N | yield N TIMES | mutex | read_lock | nested | contended N MS | crowd N TIMES\n");
     return 2;
   }
 }
