@@ -15,6 +15,8 @@ class wait_queue {
   [[nodiscard]] waiter* front() const noexcept { return head_; }
   [[nodiscard]] waiter* back() const noexcept { return head_ == nullptr ? nullptr : head_->previous_; }
   [[nodiscard]] std::uint32_t size() const noexcept { return head_ == nullptr ? 0 : head_->behind_ + 1; }
+  // How many of them wait to read.
+  [[nodiscard]] std::uint32_t readers() const noexcept { return head_ == nullptr ? 0 : head_->readers_; }
   [[nodiscard]] static bool is_queued(const waiter& w) noexcept { return w.next_ != nullptr; }
   // The one behind `w`; null at the end.
   [[nodiscard]] waiter* after(const waiter& w) const noexcept { return w.next_ == head_ ? nullptr : w.next_; }
@@ -23,9 +25,11 @@ class wait_queue {
     if (head_ == nullptr) {
       w.next_ = w.previous_ = head_ = &w;
       w.behind_ = 0;
+      w.readers_ = is_reader(w);
       return;
     }
     ++head_->behind_;
+    head_->readers_ += is_reader(w);
     w.next_ = head_;
     w.previous_ = head_->previous_;
     w.previous_->next_ = &w;
@@ -34,6 +38,7 @@ class wait_queue {
   void push_front(waiter& w) noexcept {
     push_back(w);
     w.behind_ = size() - 1;
+    w.readers_ = readers();
     head_ = &w;
   }
   void remove(waiter& w) noexcept {
@@ -45,8 +50,10 @@ class wait_queue {
       if (head_ == &w) {
         head_ = w.next_;
         head_->behind_ = w.behind_;
+        head_->readers_ = w.readers_;
       }
       --head_->behind_;
+      head_->readers_ -= is_reader(w);
     }
     w.next_ = w.previous_ = nullptr;
   }
@@ -58,6 +65,8 @@ class wait_queue {
   }
 
  private:
+  static std::uint32_t is_reader(const waiter& w) noexcept { return w.why_ == reason::rw_mutex_lock_shared ? 1 : 0; }
+
   waiter*& head_;
 };
 

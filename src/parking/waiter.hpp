@@ -104,6 +104,7 @@ class waiter {
   waiter* next_ = nullptr;  // null: in no queue
   waiter* previous_ = nullptr;
   std::atomic<state> state_{state::running};
+  std::uint32_t readers_ = 0;  // of the first in a queue: how many of all that are in it wait to read
   parking::control* control_;
   const void* object_;
   std::atomic<std::int64_t> since_{0};

@@ -92,20 +92,13 @@ bool lock_protocol::try_lock(lock_core& lock, const kind& kind) noexcept {
   }
 }
 
-// The queue's part of the word, as the queue is now. Under the latch. `may_have_readers`: the word said readers_queued;
-// without them it need not walk the queue.
-std::uint32_t lock_protocol::queue_flags(lock_core& lock, bool may_have_readers) noexcept {
+// The queue's part of the word, as the queue is now. Under the latch.
+std::uint32_t lock_protocol::queue_flags(lock_core& lock) noexcept {
   const wait_queue queue(lock.queue_);
-  if (queue.is_empty()) return 0;
-  if (!may_have_readers) return queued | blocking;
-  std::uint32_t flags = queued;
-  bool has_reader = false;
-  bool has_writer = false;
-  for (waiter* w = queue.front(); w != nullptr && !(has_reader && has_writer); w = queue.after(*w)) {
-    (is_reader(*w) ? has_reader : has_writer) = true;
-  }
-  if (has_reader) flags |= readers_queued;
-  if (has_writer) flags |= blocking;
+  const std::uint32_t readers = queue.readers();
+  std::uint32_t flags = queue.is_empty() ? 0 : queued;
+  if (readers != 0) flags |= readers_queued;
+  if (readers != queue.size()) flags |= blocking;
   return flags;
 }
 
@@ -282,8 +275,7 @@ bool lock_protocol::withdraw(lock_core& lock, const kind& kind, waiter& w) noexc
 void lock_protocol::settle(lock_core& lock, std::uint32_t give_up) noexcept {
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
   for (;;) {
-    const bool may_have_readers = (word & readers_queued) != 0;
-    const std::uint32_t flags = queue_flags(lock, may_have_readers);
+    const std::uint32_t flags = queue_flags(lock);
     std::uint32_t next = (word & ~(latched | queued | readers_queued | blocking | give_up)) | flags;
     if ((next & awake) != 0) next |= blocking;
     // For a writer only: were it left with readers in the queue, it would be there when they have gone.
@@ -302,7 +294,7 @@ void lock_protocol::settle(lock_core& lock, std::uint32_t give_up) noexcept {
       writer = first_writer(lock);  // free, and nobody awake
       contention::leave(wait_queue(lock.queue_), *writer);
       next &= ~(queued | readers_queued);
-      next |= queue_flags(lock, may_have_readers) | awake | blocking;
+      next |= queue_flags(lock) | awake | blocking;
     }
     // order: release -- pairs with the acquire in latch_armed().
     if (lock.state_.compare_exchange_weak(word, next, std::memory_order_release, std::memory_order_relaxed)) {
@@ -358,7 +350,7 @@ void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept
   delay.before(queue);
   std::uint32_t next = word & ~(held | latched | queued | readers_queued | blocking);
   if ((word & readers_queued) != 0) {
-    for (waiter* w = queue.front(); w != nullptr;) {
+    for (waiter* w = queue.front(); queue.readers() != 0;) {
       waiter* const behind = queue.after(*w);
       if (is_reader(*w)) {
         queue.remove(*w);
@@ -373,7 +365,7 @@ void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept
     next |= awake;
   }
   delay.after(queue);
-  next |= queue_flags(lock, false);
+  next |= queue_flags(lock);
   if ((next & awake) != 0) next |= blocking;
   // order: release -- pairs with the acquires of lock, lock_shared and latch_armed(). The lock may be gone after this line.
   lock.state_.store(next, std::memory_order_release);

@@ -180,7 +180,7 @@ class lock_protocol {
   static bool withdraw(lock_core& lock, const kind& kind, parking::waiter& w) noexcept;
   static void settle(lock_core& lock, std::uint32_t give_up) noexcept;
   static void admit_readers(lock_core& lock) noexcept;
-  static std::uint32_t queue_flags(lock_core& lock, bool may_have_readers) noexcept;
+  static std::uint32_t queue_flags(lock_core& lock) noexcept;
   static parking::waiter* first_writer(lock_core& lock) noexcept;
 };
 

@@ -46,8 +46,7 @@ bool lock_protocol::enqueue_reader(lock_core& lock, waiter& w) noexcept {
 // they are woken they are waiting, so the lock cannot be destroyed meanwhile.
 void lock_protocol::admit_readers(lock_core& lock) noexcept {
   wait_queue queue(lock.queue_);
-  std::uint32_t count = 0;
-  for (waiter* w = queue.front(); w != nullptr; w = queue.after(*w)) ++count;
+  const std::uint32_t count = queue.size();
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
   for (;;) {
     const bool is_held = (word & held) != 0;  // a writer was faster: they wait for it as before
@@ -153,8 +152,7 @@ void lock_protocol::unlock_shared(lock_core& lock) noexcept {
   delay.after(queue);
   const std::uint32_t kept = word & ~(queued | readers_queued | blocking);
   // order: release -- pairs with the acquires of lock and latch_armed(). The lock may be gone after this line.
-  lock.state_.store((kept - reader) | queue_flags(lock, (word & readers_queued) != 0) | awake | blocking,
-                    std::memory_order_release);
+  lock.state_.store((kept - reader) | queue_flags(lock) | awake | blocking, std::memory_order_release);
   writer->signal();
   delay.charge();
   asm volatile("");  // no tail call: a stack must show who unlocks
