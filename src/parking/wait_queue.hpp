@@ -25,11 +25,11 @@ class wait_queue {
     if (head_ == nullptr) {
       w.next_ = w.previous_ = head_ = &w;
       w.behind_ = 0;
-      w.readers_ = is_reader(w);
+      w.readers_ = w.is_reader() ? 1 : 0;
       return;
     }
     ++head_->behind_;
-    head_->readers_ += is_reader(w);
+    if (w.is_reader()) ++head_->readers_;
     w.next_ = head_;
     w.previous_ = head_->previous_;
     w.previous_->next_ = &w;
@@ -53,7 +53,7 @@ class wait_queue {
         head_->readers_ = w.readers_;
       }
       --head_->behind_;
-      head_->readers_ -= is_reader(w);
+      if (w.is_reader()) --head_->readers_;
     }
     w.next_ = w.previous_ = nullptr;
   }
@@ -65,8 +65,6 @@ class wait_queue {
   }
 
  private:
-  static std::uint32_t is_reader(const waiter& w) noexcept { return w.why_ == reason::rw_mutex_lock_shared ? 1 : 0; }
-
   waiter*& head_;
 };
 

@@ -77,6 +77,7 @@ class waiter {
   [[nodiscard]] state load_state() const noexcept { return state_.load(std::memory_order_acquire); }
 
   [[nodiscard]] reason why() const noexcept { return why_; }
+  [[nodiscard]] bool is_reader() const noexcept { return why_ == reason::rw_mutex_lock_shared; }
   [[nodiscard]] const void* object() const noexcept { return object_; }
   // When it parked, on the steady clock; for a goroutine up to 10 ms early. 0: it has not. Set by its control.
   [[nodiscard]] std::int64_t since() const noexcept { return since_.load(std::memory_order_relaxed); }

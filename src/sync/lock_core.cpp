@@ -105,7 +105,7 @@ std::uint32_t lock_protocol::queue_flags(lock_core& lock) noexcept {
 waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
   const wait_queue queue(lock.queue_);
   waiter* w = queue.front();
-  while (w != nullptr && is_reader(*w)) w = queue.after(*w);
+  while (w != nullptr && w->is_reader()) w = queue.after(*w);
   return w;
 }
 
@@ -352,7 +352,7 @@ void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept
   if ((word & readers_queued) != 0) {
     for (waiter* w = queue.front(); queue.readers() != 0;) {
       waiter* const behind = queue.after(*w);
-      if (is_reader(*w)) {
+      if (w->is_reader()) {
         queue.remove(*w);
         leaving.push_back(*w);
         w->let_in();

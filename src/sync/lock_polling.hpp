@@ -18,8 +18,6 @@ namespace turnkey {
 constexpr std::int64_t turn_length = 250'000;  // how long one may keep taking a lock that another is first in line for
 constexpr std::int64_t first_poll = 8'000;     // before queueing up: most locks come free, and to sleep costs more
 
-inline bool is_reader(const parking::waiter& w) noexcept { return w.why() == parking::reason::rw_mutex_lock_shared; }
-
 // A spread rw_mutex is not: it has to be armed first.
 inline bool is_free_for_writer(std::uint32_t word, const lock_protocol::kind& kind, bool is_awake_one) noexcept {
   return (word & (lock_protocol::held | kind.idle)) == kind.idle && word < lock_protocol::reader &&
