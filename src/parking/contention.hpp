@@ -56,7 +56,7 @@ class contention {
   }
 
   // Under the latch: takes `w` out of the queue, uncharged. Who is at an end of it now may be charged from then on only.
-  static void leave(wait_queue queue, waiter& w) noexcept {
+  static void leave(lock_queue queue, waiter& w) noexcept {
     const bool was_first = queue.front() == &w;
     const bool was_last = queue.back() == &w;
     queue.remove(w);

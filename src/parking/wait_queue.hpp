@@ -15,8 +15,6 @@ class wait_queue {
   [[nodiscard]] waiter* front() const noexcept { return head_; }
   [[nodiscard]] waiter* back() const noexcept { return head_ == nullptr ? nullptr : head_->previous_; }
   [[nodiscard]] std::uint32_t size() const noexcept { return head_ == nullptr ? 0 : head_->behind_ + 1; }
-  // How many of them wait to read.
-  [[nodiscard]] std::uint32_t readers() const noexcept { return head_ == nullptr ? 0 : head_->readers_; }
   [[nodiscard]] static bool is_queued(const waiter& w) noexcept { return w.next_ != nullptr; }
   // The one behind `w`; null at the end.
   [[nodiscard]] waiter* after(const waiter& w) const noexcept { return w.next_ == head_ ? nullptr : w.next_; }
@@ -25,11 +23,9 @@ class wait_queue {
     if (head_ == nullptr) {
       w.next_ = w.previous_ = head_ = &w;
       w.behind_ = 0;
-      w.readers_ = w.is_reader() ? 1 : 0;
       return;
     }
     ++head_->behind_;
-    if (w.is_reader()) ++head_->readers_;
     w.next_ = head_;
     w.previous_ = head_->previous_;
     w.previous_->next_ = &w;
@@ -38,7 +34,6 @@ class wait_queue {
   void push_front(waiter& w) noexcept {
     push_back(w);
     w.behind_ = size() - 1;
-    w.readers_ = readers();
     head_ = &w;
   }
   void remove(waiter& w) noexcept {
@@ -50,10 +45,8 @@ class wait_queue {
       if (head_ == &w) {
         head_ = w.next_;
         head_->behind_ = w.behind_;
-        head_->readers_ = w.readers_;
       }
       --head_->behind_;
-      if (w.is_reader()) --head_->readers_;
     }
     w.next_ = w.previous_ = nullptr;
   }
@@ -66,6 +59,37 @@ class wait_queue {
 
  private:
   waiter*& head_;
+};
+
+// The queue of a lock: knows how many of those in it wait to read.
+class lock_queue : public wait_queue {
+ public:
+  using wait_queue::wait_queue;
+
+  [[nodiscard]] std::uint32_t readers() const noexcept { return is_empty() ? 0 : front()->readers_; }
+
+  void push_back(waiter& w) noexcept {
+    const std::uint32_t count = readers() + counted(w);
+    wait_queue::push_back(w);
+    front()->readers_ = count;
+  }
+  void push_front(waiter& w) noexcept {
+    w.readers_ = readers() + counted(w);
+    wait_queue::push_front(w);
+  }
+  void remove(waiter& w) noexcept {
+    const std::uint32_t count = readers() - counted(w);
+    wait_queue::remove(w);
+    if (!is_empty()) front()->readers_ = count;
+  }
+  waiter* pop_front() noexcept {
+    waiter* const first = front();
+    if (first != nullptr) remove(*first);
+    return first;
+  }
+
+ private:
+  static std::uint32_t counted(const waiter& w) noexcept { return w.is_reader() ? 1 : 0; }
 };
 
 // Waiters that were taken out of a queue, to be signalled once the latch is let go. It links them through another member

@@ -101,11 +101,12 @@ class waiter {
   void signal_anyhow() noexcept;
 
   friend class wait_queue;
+  friend class lock_queue;
   friend class wake_list;
   waiter* next_ = nullptr;  // null: in no queue
   waiter* previous_ = nullptr;
   std::atomic<state> state_{state::running};
-  std::uint32_t readers_ = 0;  // of the first in a queue: how many of all that are in it wait to read
+  std::uint32_t readers_ = 0;  // of the first in a lock_queue: how many of all that are in it wait to read
   parking::control* control_;
   const void* object_;
   std::atomic<std::int64_t> since_{0};

@@ -16,7 +16,7 @@ namespace turnkey {
 
 using parking::contention;
 using parking::control;
-using parking::wait_queue;
+using parking::lock_queue;
 using parking::waiter;
 
 namespace {
@@ -74,27 +74,9 @@ struct lock_protocol::contender {
   }
 };
 
-bool lock_protocol::try_lock(lock_core& lock, const kind& kind) noexcept {
-  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  for (;;) {
-    if (is_free_for_writer(word, kind, false)) {
-      // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
-      if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire, std::memory_order_relaxed)) {
-        set_owner(lock, parking::token_of_current());
-        return true;
-      }
-    } else if ((word & kind.idle) == kind.idle) {
-      return false;
-    } else {
-      arm(lock, kind);
-      word = lock.state_.load(std::memory_order_relaxed);
-    }
-  }
-}
-
 // The queue's part of the word, as the queue is now. Under the latch.
 std::uint32_t lock_protocol::queue_flags(lock_core& lock) noexcept {
-  const wait_queue queue(lock.queue_);
+  const lock_queue queue(lock.queue_);
   const std::uint32_t readers = queue.readers();
   std::uint32_t flags = queue.is_empty() ? 0 : queued;
   if (readers != 0) flags |= readers_queued;
@@ -103,7 +85,7 @@ std::uint32_t lock_protocol::queue_flags(lock_core& lock) noexcept {
 }
 
 waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
-  const wait_queue queue(lock.queue_);
+  const lock_queue queue(lock.queue_);
   waiter* w = queue.front();
   while (w != nullptr && w->is_reader()) w = queue.after(*w);
   return w;
@@ -233,7 +215,7 @@ bool lock_protocol::sleep_as_writer(lock_core& lock, contender& me, const wait_l
 // False if the lock is free for the caller; then it is not queued, and keeps the awake bit if it had it.
 bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, const contender& me) noexcept {
   std::uint32_t word = latch_armed(lock, me.type);
-  wait_queue queue(lock.queue_);
+  lock_queue queue(lock.queue_);
   if (me.is_awake_one) {
     queue.push_front(w);  // it was first before
   } else {
@@ -260,8 +242,8 @@ bool lock_protocol::enqueue_writer(lock_core& lock, waiter& w, const contender& 
 // A waiter whose limit has ended leaves the queue (true), unless somebody has taken it out to wake it (false).
 bool lock_protocol::withdraw(lock_core& lock, const kind& kind, waiter& w) noexcept {
   latch_armed(lock, kind);
-  wait_queue queue(lock.queue_);
-  if (!wait_queue::is_queued(w)) {
+  lock_queue queue(lock.queue_);
+  if (!lock_queue::is_queued(w)) {
     lock.state_.fetch_and(~latched, std::memory_order_release);
     return false;
   }
@@ -292,7 +274,7 @@ void lock_protocol::settle(lock_core& lock, std::uint32_t give_up) noexcept {
     waiter* writer = nullptr;
     if ((flags & blocking) != 0 && (next & (held | awake)) == 0 && next < reader) {
       writer = first_writer(lock);  // free, and nobody awake
-      contention::leave(wait_queue(lock.queue_), *writer);
+      contention::leave(lock_queue(lock.queue_), *writer);
       next &= ~(queued | readers_queued);
       next |= queue_flags(lock) | awake | blocking;
     }
@@ -305,7 +287,7 @@ void lock_protocol::settle(lock_core& lock, std::uint32_t give_up) noexcept {
       delay.charge();
       return;
     }
-    if (writer != nullptr) wait_queue(lock.queue_).push_front(*writer);
+    if (writer != nullptr) lock_queue(lock.queue_).push_front(*writer);
   }
 }
 
@@ -344,7 +326,7 @@ void lock_protocol::release_and_wake(lock_core& lock, const kind& kind) noexcept
   }
 
   // Frozen (invariant Z).
-  wait_queue queue(lock.queue_);
+  lock_queue queue(lock.queue_);
   parking::wake_list leaving;
   contention delay;
   delay.before(queue);

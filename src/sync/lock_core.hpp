@@ -97,8 +97,30 @@ class lock_protocol {
   static constexpr kind mutex_kind{0, parking::reason::mutex_lock, "sync: unlock of unlocked mutex"};
   static constexpr kind rw_mutex_kind{armed, parking::reason::rw_mutex_lock, "sync: Unlock of unlocked RWMutex"};
 
+  // A spread rw_mutex is not: it has to be armed first.
+  static constexpr bool is_free_for_writer(std::uint32_t word, const kind& kind, bool is_awake_one) noexcept {
+    return (word & (held | kind.idle)) == kind.idle && word < reader && (is_awake_one || (word & reserved) == 0);
+  }
+
   // The parts of mutex and rw_mutex that may wait or wake. `object`: the public lock, for reports and sanitizers.
-  static bool try_lock(lock_core& lock, const kind& kind) noexcept;
+  static bool try_lock(lock_core& lock, const kind& kind) noexcept {
+    std::uint32_t word = state_of(lock);
+    for (;;) {
+      if (is_free_for_writer(word, kind, false)) {
+        // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
+        if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire,
+                                              std::memory_order_relaxed)) {
+          set_owner(lock, parking::token_of_current());
+          return true;
+        }
+      } else if ((word & kind.idle) == kind.idle) {
+        return false;
+      } else {
+        arm(lock, kind);
+        word = state_of(lock);
+      }
+    }
+  }
   static bool lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
   static void unlock_slow(lock_core& lock, const kind& kind) noexcept {
     if (!release_quickly(lock, kind)) release_and_wake(lock, kind);

@@ -18,12 +18,6 @@ namespace turnkey {
 constexpr std::int64_t turn_length = 250'000;  // how long one may keep taking a lock that another is first in line for
 constexpr std::int64_t first_poll = 8'000;     // before queueing up: most locks come free, and to sleep costs more
 
-// A spread rw_mutex is not: it has to be armed first.
-inline bool is_free_for_writer(std::uint32_t word, const lock_protocol::kind& kind, bool is_awake_one) noexcept {
-  return (word & (lock_protocol::held | kind.idle)) == kind.idle && word < lock_protocol::reader &&
-         (is_awake_one || (word & lock_protocol::reserved) == 0);
-}
-
 inline bool is_open_for_reader(std::uint32_t word) noexcept {
   return (word & (lock_protocol::held | lock_protocol::blocking)) == 0;
 }

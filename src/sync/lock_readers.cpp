@@ -13,8 +13,8 @@ namespace turnkey {
 
 using parking::contention;
 using parking::control;
+using parking::lock_queue;
 using parking::reason;
-using parking::wait_queue;
 using parking::waiter;
 
 namespace {
@@ -26,7 +26,7 @@ constexpr int most_restarts = 8;
 
 bool lock_protocol::enqueue_reader(lock_core& lock, waiter& w) noexcept {
   std::uint32_t word = latch_armed(lock, rw_mutex_kind);
-  wait_queue queue(lock.queue_);
+  lock_queue queue(lock.queue_);
   queue.push_back(w);
   for (;;) {
     if (is_open_for_reader(word)) {
@@ -45,7 +45,7 @@ bool lock_protocol::enqueue_reader(lock_core& lock, waiter& w) noexcept {
 // Under the latch, with only readers in the queue: counts them in, takes them out, lets go of the latch, wakes them. Until
 // they are woken they are waiting, so the lock cannot be destroyed meanwhile.
 void lock_protocol::admit_readers(lock_core& lock) noexcept {
-  wait_queue queue(lock.queue_);
+  lock_queue queue(lock.queue_);
   const std::uint32_t count = queue.size();
   std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
   for (;;) {
@@ -145,7 +145,7 @@ void lock_protocol::unlock_shared(lock_core& lock) noexcept {
 
   // The last reader, and a writer is queued (invariant R): frozen (invariant Z).
   waiter* const writer = first_writer(lock);
-  wait_queue queue(lock.queue_);
+  lock_queue queue(lock.queue_);
   contention delay;
   delay.before(queue);
   queue.remove(*writer);
