@@ -113,6 +113,7 @@ class wait_group {
 
   bool wait_within(const wait_limit& limit);
   bool withdraw(parking::waiter& self) noexcept;
+  void add_anyhow(int delta);
   void end_round() noexcept;
 
   // Bits 63..32: the counter. The low bits say who waits; see src/sync/wait_group.cpp.

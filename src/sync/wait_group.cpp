@@ -81,6 +81,18 @@ bool latch_unless_zero(std::atomic<std::uint64_t>& state, std::uint64_t also, st
 
 void wait_group::add(int delta) {
   if (delta < 0) platform::tsan_release(&state_);
+  // Mostly the counter was positive or 0, remains positive, and nobody is in the way.
+  std::uint64_t word = state_.load(std::memory_order_relaxed);
+  const auto counter = static_cast<std::uint64_t>(counter_of(word) + delta);
+  if ((word & latched) == 0 && counter - 1 < std::numeric_limits<std::int32_t>::max()) [[likely]] {
+    const std::uint64_t next = word + (static_cast<std::uint64_t>(delta) << counter_shift);
+    // order: acq_rel -- as in add_anyhow().
+    if (state_.compare_exchange_strong(word, next, std::memory_order_acq_rel, std::memory_order_relaxed)) return;
+  }
+  add_anyhow(delta);
+}
+
+void wait_group::add_anyhow(int delta) {
   parking::latch_backoff backoff;
   std::uint64_t word = state_.load(std::memory_order_relaxed);
   for (;;) {
