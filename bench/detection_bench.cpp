@@ -2,7 +2,8 @@
 //
 // D1 to D4: P1, P2, P3 with eight, and P4, with the search for lock cycles as it is unless one says otherwise, and without
 //           (TURNKEY_DEADLOCK=off). What nobody asked for must not cost.
-// D5:       the watchers that one asks for: two mutexes, one inside the other, under TURNKEY_LOCK_ORDER=1 and the others.
+// D5, D6:   the watchers that one asks for: two mutexes, one inside the other, under TURNKEY_LOCK_ORDER=1 and the others; around
+//           look-ups in a map, and around nothing.
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,17 +39,22 @@ const registration detection([](suite& all) {
   one.goals = {no_dearer};
   all.add(std::move(one));
 
-  const auto under = [](const std::string& setting, side from) {
-    return own_peer(setting, "nested", {}, {.from = from, .environment = setting});
-  };
-  all.add({.id = "D5",
-           .question = "two mutexes, one inside the other, watched",
+  // A lock and nothing else is the worst that can be watched, two that are around something are what one watches.
+  for (const int entries : {1000, 0}) {
+    const auto under = [entries](const std::string& setting, side from) {
+      return own_peer(setting, "nested", {entries}, {.from = from, .environment = setting});
+    };
+    one = {.id = entries != 0 ? "D5" : "D6",
+           .question = std::string("two mutexes, one inside the other, each around ") +
+                       (entries != 0 ? "a look-up in a map of 1,000" : "nothing") + ", watched",
            .unit = "ns",
-           .goals = {{goal::relation::at_most, 3, side::other}},
            .contenders = {under("TURNKEY_LOCK_ORDER=1", side::ours),
-                          own_peer("not watched", "nested", {}, {.from = side::other}),
+                          own_peer("not watched", "nested", {entries}, {.from = side::other}),
                           under("TURNKEY_HELD=10ms", side::also_ours), under("TURNKEY_SLOW_WAIT=5s", side::also_ours),
-                          under("TURNKEY_OS_MUTEX=1", side::also_ours)}});
+                          under("TURNKEY_OS_MUTEX=1", side::also_ours)}};
+    if (entries != 0) one.goals = {{goal::relation::at_most, 3, side::other}};
+    all.add(one);
+  }
 });
 
 }  // namespace

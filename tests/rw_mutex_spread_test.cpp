@@ -35,7 +35,7 @@ void spread(turnkey::rw_mutex& mu) {
   mu.unlock_shared();
 }
 void read_often(turnkey::rw_mutex& mu) {
-  for (int i = 0; i < 64; ++i) const std::shared_lock hold(mu);
+  for (int i = 0; i < 100; ++i) const std::shared_lock hold(mu);
 }
 
 class RwMutexSpread : public testing::Test {

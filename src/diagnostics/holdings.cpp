@@ -7,20 +7,9 @@
 
 namespace turnkey::diagnostics {
 
-// A page of them; how many locks one may hold has no limit.
-struct holdings::block {
-  static constexpr std::uint32_t size = (platform::page_size - sizeof(void*)) / sizeof(holding);
-  std::atomic<block*> next{nullptr};
-  std::array<holding, size> held;
-};
-
 namespace {
 
-// Records in pages, found by number; nothing is ever given back.
-constexpr std::uint32_t page_records = 1024;
-constexpr std::uint32_t most_pages = 4096;
 constinit platform::raw_lock making;
-constinit std::array<std::atomic<holdings*>, most_pages> pages{};
 constinit std::atomic<std::uint32_t> count_made{0};
 
 void* map_pages(std::size_t bytes) noexcept {
@@ -30,12 +19,10 @@ void* map_pages(std::size_t bytes) noexcept {
 
 }  // namespace
 
+constinit std::array<std::atomic<holdings*>, holdings::most_pages> holdings::pages{};
+
 // order: acquire -- pairs with make(): the record is complete.
 std::uint32_t holdings::made() noexcept { return count_made.load(std::memory_order_acquire); }
-
-holdings* holdings::get(std::uint32_t index) noexcept {
-  return &pages[(index - 1) / page_records].load(std::memory_order_acquire)[(index - 1) % page_records];
-}
 
 holdings* holdings::make(parking::control& who) noexcept {
   making.lock();
@@ -61,44 +48,27 @@ holdings* holdings::make(parking::control& who) noexcept {
   return made;
 }
 
-holdings* holdings::of(parking::control& who) noexcept {
-  holdings* const mine = who.holdings() != 0 ? get(who.holdings()) : make(who);
-  // What an ended one has left locked is not its successor's.
-  if (mine != nullptr && mine->token_ != who.token()) {
-    mine->token_ = who.token();
-    mine->count_.store(0, std::memory_order_relaxed);
-  }
-  return mine;
-}
-
-holding& holdings::at(std::uint32_t i) const noexcept {
+holding& holdings::at_later(std::uint32_t i) const noexcept {
   block* b = first_;
   for (; i >= block::size; i -= block::size) b = b->next.load(std::memory_order_acquire);
   return b->held[i];
 }
 
-void holdings::add(const void* lock, parking::reason how, std::int64_t now) noexcept {
-  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+// Null: no memory.
+holding* holdings::make_room(std::uint32_t index) noexcept {
   block* b = first_;
-  std::uint32_t i = count;
-  for (; i >= block::size; i -= block::size) {
+  for (; index >= block::size; index -= block::size) {
     if (b->next.load(std::memory_order_relaxed) == nullptr) {
       void* const room = map_pages(sizeof(block));
-      if (room == nullptr) return;  // not known, then
+      if (room == nullptr) return nullptr;
       b->next.store(::new (room) block, std::memory_order_release);
     }
     b = b->next.load(std::memory_order_relaxed);
   }
-  holding& h = b->held[i];
-  h.since.store(now, std::memory_order_relaxed);
-  h.how.store(how, std::memory_order_relaxed);
-  h.is_reported.store(false, std::memory_order_relaxed);
-  h.lock.store(lock, std::memory_order_relaxed);
-  // order: release -- pairs with count(): the entry.
-  count_.store(count + 1, std::memory_order_release);
+  return &b->held[index];
 }
 
-std::int64_t holdings::remove(const void* lock) noexcept {
+std::int64_t holdings::remove_earlier(const void* lock) noexcept {
   const std::uint32_t count = count_.load(std::memory_order_relaxed);
   for (std::uint32_t i = count; i-- != 0;) {
     if (at(i).lock.load(std::memory_order_relaxed) != lock) continue;

@@ -7,6 +7,7 @@
 
 #include "parking/control.hpp"
 #include "parking/reason.hpp"
+#include "platform/stack_memory.hpp"
 
 namespace turnkey::diagnostics {
 
@@ -19,18 +20,44 @@ struct holding {
 };
 
 // The locks of one control, in the order in which it took them. Made when it first locks, and its record's for good.
+// What each lock that is watched goes through is inline.
 class holdings {
  public:
   // The caller's. Null: no memory.
-  static holdings* of(parking::control& who) noexcept;
+  static holdings* of(parking::control& who) noexcept {
+    holdings* const mine = who.holdings() != 0 ? get(who.holdings()) : make(who);
+    // What an ended one has left locked is not its successor's.
+    if (mine != nullptr && mine->token_ != who.token()) [[unlikely]] {
+      mine->token_ = who.token();
+      mine->count_.store(0, std::memory_order_relaxed);
+    }
+    return mine;
+  }
 
-  void add(const void* lock, parking::reason how, std::int64_t now) noexcept;
+  void add(const void* lock, parking::reason how, std::int64_t now) noexcept {
+    const std::uint32_t count = count_.load(std::memory_order_relaxed);
+    holding* const h = count < block::size ? &first_->held[count] : make_room(count);
+    if (h == nullptr) return;  // not known, then
+    h->since.store(now, std::memory_order_relaxed);
+    h->how.store(how, std::memory_order_relaxed);
+    h->is_reported.store(false, std::memory_order_relaxed);
+    h->lock.store(lock, std::memory_order_relaxed);
+    // order: release -- pairs with count(): the entry.
+    count_.store(count + 1, std::memory_order_release);
+  }
   static constexpr std::int64_t not_held = -1;
   // The last one of that lock; since when it was held, or not_held.
-  std::int64_t remove(const void* lock) noexcept;
+  std::int64_t remove(const void* lock) noexcept {
+    const std::uint32_t count = count_.load(std::memory_order_relaxed);
+    if (count == 0) return not_held;
+    const holding& last = at(count - 1);
+    if (last.lock.load(std::memory_order_relaxed) != lock) return remove_earlier(lock);
+    count_.store(count - 1, std::memory_order_release);
+    return last.since.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_.load(std::memory_order_acquire); }
   // i < count(), or any if another than its control asks.
-  [[nodiscard]] holding& at(std::uint32_t i) const noexcept;
+  [[nodiscard]] holding& at(std::uint32_t i) const noexcept { return i < block::size ? first_->held[i] : at_later(i); }
   [[nodiscard]] const parking::control& who() const noexcept { return *who_; }
 
   // f(holdings&) for all there are.
@@ -42,10 +69,26 @@ class holdings {
   static void remove_from_any(const void* lock) noexcept;
 
  private:
-  struct block;
+  // A page of them; how many locks one may hold has no limit.
+  struct block {
+    static constexpr std::uint32_t size = (platform::page_size - sizeof(void*)) / sizeof(holding);
+    std::atomic<block*> next{nullptr};
+    std::array<holding, size> held;
+  };
+  // Records in pages, found by number; nothing is ever given back.
+  static constexpr std::uint32_t page_records = 1024;
+  static constexpr std::uint32_t most_pages = 4096;
+  static std::array<std::atomic<holdings*>, most_pages> pages;
+
   static std::uint32_t made() noexcept;
-  static holdings* get(std::uint32_t index) noexcept;
+  // order: acquire -- pairs with make().
+  static holdings* get(std::uint32_t index) noexcept {
+    return &pages[(index - 1) / page_records].load(std::memory_order_acquire)[(index - 1) % page_records];
+  }
   static holdings* make(parking::control& who) noexcept;
+  holding* make_room(std::uint32_t index) noexcept;
+  [[nodiscard]] holding& at_later(std::uint32_t i) const noexcept;
+  std::int64_t remove_earlier(const void* lock) noexcept;
 
   const parking::control* who_ = nullptr;
   std::uint32_t token_ = 0;  // whose they are

@@ -11,12 +11,14 @@
 //   - different threads of control can be in them,
 //   - no gate is common to them: it would keep one out while the other is in, and
 //   - where one holds a lock that the other wants, not both are readers.
-// An order is looked up in a table each time, under one lock, and compared with others only when it is new or is seen
-// done by another for the first time. Locks that are taken while none is held, or by try_lock, make no order.
+// An order is looked up in a table, under one lock, and compared with others only when it is new or is seen done by another
+// for the first time. What a thread of control has done before, with the same locks held, says nothing new and is not even
+// looked up: `familiar` has its fingerprint. Locks that are taken while none is held, or by try_lock, make no order.
 #include "diagnostics/lock_order.hpp"
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "diagnostics/names.hpp"
@@ -74,9 +76,29 @@ constinit std::uint32_t lock_count = 0;
 constinit lock_class last_class = 0;
 constinit bool has_complained = false;
 
+// Fingerprints of what has been looked up, each in the place that it names itself, until another takes that.
+constinit std::array<std::atomic<std::uint64_t>, 8192> familiar{};
+// Changes with what a lock's address stands for, and with it all fingerprints.
+// order: relaxed -- who is told of a lock that is new, or has a new name, is told of this by the same way.
+constinit std::atomic<std::uint64_t> era{1};
+
 std::uint64_t mix(std::uint64_t x) noexcept {
   x *= 0x9e3779b97f4a7c15;
   return x ^ (x >> 29);
+}
+
+// Of who takes `lock` while it holds what it holds. Two that differ have one fingerprint once in 2^64.
+std::uint64_t fingerprint(const control& who, const holdings& mine, std::uint32_t count, const void* lock,
+                          reason how) noexcept {
+  const auto with = [](std::uint64_t so_far, const void* one, reason its_how) {
+    return mix(so_far ^ (reinterpret_cast<std::uintptr_t>(one) << 2 | static_cast<std::uint64_t>(its_how)));
+  };
+  std::uint64_t all = mix(era.load(std::memory_order_relaxed) << 32 | who.token());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const holding& held = mine.at(i);
+    all = with(all, held.lock.load(std::memory_order_relaxed), held.how.load(std::memory_order_relaxed));
+  }
+  return with(all, lock, how) | 1;  // 0 is nobody's
 }
 
 void complain() noexcept {
@@ -235,13 +257,21 @@ void note(const control& who, order& seen) noexcept {
 
 }  // namespace
 
+void forget_lock_classes() noexcept { era.fetch_add(1, std::memory_order_relaxed); }
+
 void check_lock_order(const control& who, const holdings& mine, const void* lock, reason how, bool is_new) noexcept {
   const std::uint32_t count = mine.count();
   if (count == 0 && !is_new) return;
+  const std::uint64_t print = fingerprint(who, mine, count, lock, how);
+  std::atomic<std::uint64_t>& its_place = familiar[(print >> 40) % familiar.size()];
+  if (its_place.load(std::memory_order_relaxed) == print && !is_new) return;
   const platform::tsan_ignore ignore;
   table.lock();
   if (is_new) {
-    if (known_lock* const known = find_lock(lock); known->lock == lock) known->its_class = 0;
+    if (known_lock* const known = find_lock(lock); known->lock == lock && known->its_class != 0) {
+      known->its_class = 0;
+      forget_lock_classes();
+    }
   }
   const lock_class inner = count == 0 ? 0 : class_of(lock);
   for (std::uint32_t i = count > most_outer ? count - most_outer : 0; i < count; ++i) {
@@ -275,6 +305,7 @@ void check_lock_order(const control& who, const holdings& mine, const void* lock
     note(who, seen);
   }
   table.unlock();
+  its_place.store(print, std::memory_order_relaxed);
 }
 
 }  // namespace turnkey::diagnostics

@@ -11,5 +11,7 @@ namespace turnkey::diagnostics {
 // address is about another lock.
 void check_lock_order(const parking::control& who, const holdings& mine, const void* lock, parking::reason how,
                       bool is_new) noexcept;
+// A lock has another name than before: what is remembered of its address is about another class.
+void forget_lock_classes() noexcept;
 
 }  // namespace turnkey::diagnostics

@@ -30,6 +30,15 @@ void wants(control& who, const void* lock, reason how, bool is_new) noexcept {
   if (const holdings* const mine = holdings::of(who)) check_lock_order(who, *mine, lock, how, is_new);
 }
 
+void locked_at_once(control& who, const void* lock, reason how, bool is_new) noexcept {
+  if (is_traced) trace_lock(who, lock, how);
+  if (!is_order_watched && !is_time_watched) return;
+  holdings* const mine = holdings::of(who);
+  if (mine == nullptr) return;
+  if (is_order_watched) check_lock_order(who, *mine, lock, how, is_new);
+  mine->add(lock, how, is_time_watched ? platform::now() : 0);
+}
+
 void locked(control& who, const void* lock, reason how) noexcept {
   if (is_traced) trace_lock(who, lock, how);
   if (!is_order_watched && !is_time_watched) return;
@@ -48,7 +57,7 @@ void unlocks(control& who, const void* lock, reason how) noexcept {
   }
 }
 
-constexpr parking::lock_watcher watcher{wants, locked, unlocks};
+constexpr parking::lock_watcher watcher{wants, locked_at_once, locked, unlocks};
 
 }  // namespace
 

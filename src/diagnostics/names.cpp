@@ -13,6 +13,7 @@
 #include <memory>
 #include <new>
 
+#include "diagnostics/lock_order.hpp"
 #include "platform/raw_lock.hpp"
 #include "platform/sanitizer.hpp"
 
@@ -92,6 +93,7 @@ void name_object(const void* object, std::string_view name) {
     throw;
   }
   static_cast<void>(copy.release());  // a report may be reading the one before, too
+  forget_lock_classes();
   lock.unlock();
 }
 

@@ -66,8 +66,15 @@ using parking::reason;
 
 bool mutex::lock_within(const wait_limit& limit) noexcept {
   const lock_watcher* const watch = lock_watch();
-  if (watch != nullptr && limit.is_unlimited()) [[unlikely]]
-    watch->wants(control::current(), this, reason::mutex_lock, lock_protocol::is_new(core_));
+  if (watch != nullptr && limit.is_unlimited()) [[unlikely]] {
+    const bool is_new = lock_protocol::is_new(core_);
+    if (lock_protocol::try_lock(core_, lock_protocol::mutex_kind)) {
+      platform::tsan_acquire(this);
+      watch->locked_at_once(control::current(), this, reason::mutex_lock, is_new);
+      return true;
+    }
+    watch->wants(control::current(), this, reason::mutex_lock, is_new);
+  }
   const bool has_it = lock_protocol::try_lock(core_, lock_protocol::mutex_kind) ||
                       lock_protocol::lock_slow(core_, lock_protocol::mutex_kind, limit, this);
   if (!has_it) return false;

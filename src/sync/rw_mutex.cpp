@@ -87,8 +87,15 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 
 bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
   const lock_watcher* const watch = lock_watch();
-  if (watch != nullptr && limit.is_unlimited()) [[unlikely]]
-    watch->wants(control::current(), this, reason::rw_mutex_lock, lock_protocol::is_new(core_));
+  if (watch != nullptr && limit.is_unlimited()) [[unlikely]] {
+    const bool is_new = lock_protocol::is_new(core_);
+    if (lock_protocol::try_lock(core_, lock_protocol::rw_mutex_kind)) {
+      acquired_for_writing(this);
+      watch->locked_at_once(control::current(), this, reason::rw_mutex_lock, is_new);
+      return true;
+    }
+    watch->wants(control::current(), this, reason::rw_mutex_lock, is_new);
+  }
   const bool has_it = lock_protocol::try_lock(core_, lock_protocol::rw_mutex_kind) ||
                       lock_protocol::lock_slow(core_, lock_protocol::rw_mutex_kind, limit, this);
   if (!has_it) return false;
@@ -160,8 +167,16 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
 
 [[gnu::noinline]] bool rw_mutex::lock_shared_within(const wait_limit& limit) noexcept {
   control& me = caller();
-  if (const lock_watcher* const watch = lock_watch(); watch != nullptr && limit.is_unlimited()) [[unlikely]]
-    watch->wants(me, this, reason::rw_mutex_lock_shared, lock_protocol::is_new(core_));
+  if (const lock_watcher* const watch = lock_watch(); watch != nullptr && limit.is_unlimited()) [[unlikely]] {
+    const bool is_new = lock_protocol::is_new(core_);
+    if (lock_protocol::try_lock_shared(core_)) {
+      me.note_read(this);
+      platform::tsan_acquire(this);
+      watch->locked_at_once(me, this, reason::rw_mutex_lock_shared, is_new);
+      return true;
+    }
+    watch->wants(me, this, reason::rw_mutex_lock_shared, is_new);
+  }
   const bool has_it = lock_protocol::lock_shared_slow(core_, limit, this);
   if (has_it) acquired_for_reading(this, me);
   return has_it;

@@ -5,7 +5,7 @@
 //   turnkey_peer yield GOROUTINES TIMES    nanoseconds for each yield of so many that yield so many times each
 //   turnkey_peer mutex                     nanoseconds of lock and unlock
 //   turnkey_peer read_lock                 the same of lock_shared and unlock_shared
-//   turnkey_peer nested                    the same of two mutexes, one inside the other
+//   turnkey_peer nested ENTRIES            the same of two mutexes, one inside the other, around look-ups in a map of so many
 //   turnkey_peer contended GOROUTINES MS   millions a second, so many for so long on one mutex
 //   turnkey_peer crowd GOROUTINES TIMES    milliseconds until so many have locked one mutex so many times each
 //
@@ -23,6 +23,7 @@
 #include <string>
 #include <thread>
 #include <turnkey/turnkey.hpp>
+#include <unordered_map>
 #include <vector>
 
 #include "bench.hpp"
@@ -122,13 +123,23 @@ void read_lock() {
   });
 }
 
-void nested() {
+// Two locks, the one inside the other, each around a look-up in a map of so many entries; without entries, around nothing.
+void nested(int entries) {
   static apart<turnkey::mutex> outer;
   static apart<turnkey::mutex> inner;
-  print_time_of([] {
+  std::unordered_map<std::uint64_t, std::uint64_t> map;
+  for (int i = 0; i < entries; ++i) map[static_cast<std::uint64_t>(i)] = static_cast<std::uint64_t>(i);
+  const auto look_up = [&map](std::uint64_t random) {
+    if (map.empty()) return touch_memory();
+    bench::keep(map.find((random >> 20) % map.size())->second);
+  };
+  std::uint64_t random = 1;
+  print_time_of([&] {
+    random = random * 0x5851f42d4c957f2d + 1;
     const std::scoped_lock hold(outer.value);
+    look_up(random);
     const std::scoped_lock hold_inner(inner.value);
-    touch_memory();
+    look_up(random << 16);
   });
 }
 
@@ -197,16 +208,16 @@ int main(int argc, char** argv) {
     mutex();
   } else if (words.size() == 1 && workload == "read_lock") {
     read_lock();
-  } else if (words.size() == 1 && workload == "nested") {
-    nested();
+  } else if (words.size() == 2 && workload == "nested") {
+    nested(number(1));
   } else if (words.size() == 3 && workload == "contended") {
     contended(number(1), number(2));
   } else if (words.size() == 3 && workload == "crowd") {
     crowd(number(1), number(2));
   } else {
-    std::fprintf(
-        stderr,
-        "usage: turnkey_peer parked N | yield N TIMES | mutex | read_lock | nested | contended N MS | crowd N TIMES\n");
+    std::fprintf(stderr,
+                 "usage: turnkey_peer parked N | yield N TIMES | mutex | read_lock | nested ENTRIES | contended N MS | "
+                 "crowd N TIMES\n");
     return 2;
   }
 }
