@@ -7,8 +7,8 @@
 // A number that is given back has 0 in every block: the destructor cleans up, when nobody adds any more.
 #include <turnkey/counter.hpp>
 
-#include "platform/id_pool.hpp"
 #include "data/thread_cells.hpp"
+#include "platform/id_pool.hpp"
 
 namespace turnkey {
 

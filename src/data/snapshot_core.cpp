@@ -37,8 +37,8 @@
 
 #include <new>
 
-#include "platform/id_pool.hpp"
 #include "data/thread_cells.hpp"
+#include "platform/id_pool.hpp"
 #include "platform/raw_lock.hpp"
 #include "platform/rseq.hpp"
 #include "platform/sanitizer.hpp"

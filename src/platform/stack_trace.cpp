@@ -78,7 +78,8 @@ bool is_internal(std::string_view name) noexcept {
     for (const std::string_view inside :
          {"8platform", "7parking", "7runtime", "4data", "11diagnostics", "13lock_protocol", "16channel_protocol",
           "12channel_core", "15select_protocol", "11select_core", "9map_guard", "5mutex11lock_within",
-          "8rw_mutex11lock_within", "8rw_mutex18lock_shared_within"}) {
+          "8rw_mutex11lock_within", "8rw_mutex18lock_shared_within", "8rw_mutex20lock_shared_disputed",
+          "8rw_mutex22unlock_shared_disputed"}) {
       if (rest.starts_with(inside)) return true;
     }
   }

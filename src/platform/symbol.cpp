@@ -161,8 +161,6 @@ const char* public_name(const char* name) noexcept {
       {"_ZN7turnkey5mutex9do_unlockEv", "_ZN7turnkey5mutex6unlockEv"},
       {"_ZN7turnkey8rw_mutex9do_unlockEv", "_ZN7turnkey8rw_mutex6unlockEv"},
       {"_ZN7turnkey8rw_mutex16do_unlock_sharedEv", "_ZN7turnkey8rw_mutex13unlock_sharedEv"},
-      {"_ZN7turnkey8rw_mutex22unlock_shared_disputedEv", "_ZN7turnkey8rw_mutex13unlock_sharedEv"},
-      {"_ZN7turnkey8rw_mutex20lock_shared_disputedEv", "_ZN7turnkey8rw_mutex11lock_sharedEv"},
   };
   for (const auto& each : all) {
     if (name != nullptr && name == each.inside) return each.outside;

@@ -105,8 +105,8 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
   return true;
 }
 
-// lock_shared and do_unlock_shared serve a lock that nobody disputes, and end with a call of the function behind them if
-// that is not so: so they need no stack frame. In stacks both halves have one name: see platform/symbol.cpp.
+// lock_shared and do_unlock_shared serve a lock that nobody disputes, and call the function behind them if that is not so:
+// only then do they need a stack frame. Stacks do not show those functions: see platform/stack_trace.cpp.
 // Without a token the caller is new, or watched: see parking::watch_locks().
 [[gnu::noinline]] void rw_mutex::lock_shared() noexcept {
   if (parking::current_token != 0 &&
@@ -116,6 +116,7 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
     return;
   }
   lock_shared_disputed();
+  asm volatile("");  // no tail call: a stack must show who locks
 }
 
 [[gnu::noinline]] void rw_mutex::lock_shared_disputed() noexcept {
@@ -142,6 +143,7 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
     }
   }
   unlock_shared_disputed();
+  asm volatile("");  // no tail call: a stack must show who unlocks
 }
 
 [[gnu::noinline]] void rw_mutex::unlock_shared_disputed() noexcept {

@@ -118,8 +118,12 @@ void behind_a_writer(bool writer_comes_last) {
     await_waiting(2);
     const std::shared_lock look(table);
   });
-  const auto write = [] { const std::scoped_lock change(table); };
+  const auto write = [] {
+    first_locks.wait();  // for the reader
+    const std::scoped_lock change(table);
+  };
   const auto write_soon = [] {
+    first_locks.wait();
     if (table.try_lock_for(1h)) table.unlock();
   };
   all.go({.name = "first writer"}, [=] { writer_comes_last ? write_soon() : write(); });
