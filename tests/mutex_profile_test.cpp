@@ -137,27 +137,27 @@ nanoseconds hold_up(const support::stage& where, int count, nanoseconds hold, co
 template <class Mutex>
 [[gnu::noinline]] void unlock_here(Mutex& mu) {
   mu.unlock();
-  asm volatile("");  // no tail call: it is to be in the stack
+  asm volatile("# unlock_here");  // no tail call, and no other body like it: its name is to be in the stack
 }
 [[gnu::noinline]] void unlock_for_readers(turnkey::rw_mutex& mu) {
   mu.unlock();
-  asm volatile("");
+  asm volatile("# unlock_for_readers");
 }
 [[gnu::noinline]] void unlock_shared_here(turnkey::rw_mutex& mu) {
   mu.unlock_shared();
-  asm volatile("");
+  asm volatile("# unlock_shared_here");
 }
 [[gnu::noinline]] void unlock_in_two_threads(turnkey::mutex& mu) {
   mu.unlock();
-  asm volatile("");
+  asm volatile("# unlock_in_two_threads");
 }
 [[gnu::noinline]] void unlock_unrecorded(turnkey::mutex& mu) {
   mu.unlock();
-  asm volatile("");
+  asm volatile("# unlock_unrecorded");
 }
 [[gnu::noinline]] void unlock_sampled(turnkey::mutex& mu) {
   mu.unlock();
-  asm volatile("");
+  asm volatile("# unlock_sampled");
 }
 
 // Only how those that were started get out of it again; its own unlocks are charged as well, to other stacks.
