@@ -67,7 +67,7 @@ struct libdw {
   int (*dwfl_linux_proc_report)(dwfl*, pid_t);
   int (*dwfl_report_end)(dwfl*, void*, void*);
   decltype(dwfl_callbacks::find_elf) dwfl_linux_proc_find_elf;
-  find_debug_file dwfl_standard_find_debuginfo;
+  find_debug_file dwfl_build_id_find_debuginfo;
   dwfl_module* (*dwfl_addrmodule)(dwfl*, std::uint64_t);
   dwarf_die* (*dwfl_module_addrdie)(dwfl_module*, std::uint64_t, std::uint64_t*);
   dwarf_die* (*dwfl_module_nextcu)(dwfl_module*, dwarf_die*, std::uint64_t*);
@@ -104,7 +104,7 @@ struct libdw {
     find(library, "dwfl_linux_proc_report", dwfl_linux_proc_report);
     find(library, "dwfl_report_end", dwfl_report_end);
     find(library, "dwfl_linux_proc_find_elf", dwfl_linux_proc_find_elf);
-    find(library, "dwfl_standard_find_debuginfo", dwfl_standard_find_debuginfo);
+    find(library, "dwfl_build_id_find_debuginfo", dwfl_build_id_find_debuginfo);
     find(library, "dwfl_addrmodule", dwfl_addrmodule);
     find(library, "dwfl_module_addrdie", dwfl_module_addrdie);
     find(library, "dwfl_module_nextcu", dwfl_module_nextcu);
@@ -132,14 +132,6 @@ constinit dwfl* session = nullptr;
 
 // --- the session ---------------------------------------------------------------------------------------------------
 
-// Where a debuginfod server is set the standard search asks it. A report must not wait for a network.
-int find_debuginfo(dwfl_module* module, void** data, const char* name, std::uint64_t base, const char* file,
-                   const char* link, unsigned checksum, char** found) {
-  const char* const servers = getenv("DEBUGINFOD_URLS");
-  if (servers != nullptr && *servers != '\0') return -1;
-  return dw.dwfl_standard_find_debuginfo(module, data, name, base, file, link, checksum, found);
-}
-
 // Adds to what was reported before, and takes nothing away: names that have been looked up are kept as pointers into it.
 bool report_modules() noexcept {
   dw.dwfl_report_begin_add(session);
@@ -154,10 +146,13 @@ bool begin_session() noexcept {
   }
   static constinit char* no_path = nullptr;
   static constinit dwfl_callbacks callbacks{};
-  callbacks = {.find_elf = dw.dwfl_linux_proc_find_elf,
-               .find_debuginfo = find_debuginfo,
-               .section_address = nullptr,
-               .debuginfo_path = &no_path};
+  callbacks = {
+      .find_elf = dw.dwfl_linux_proc_find_elf,
+      // The standard one asks a debuginfod server, if there is one. Even if there is none it begins with the whole of
+      // libcurl and libcrypto, which crash when the program is just ending; and a report must not wait for a network.
+      .find_debuginfo = dw.dwfl_build_id_find_debuginfo,
+      .section_address = nullptr,
+      .debuginfo_path = &no_path};
   session = dw.dwfl_begin(&callbacks);
   return session != nullptr && report_modules();
 }
