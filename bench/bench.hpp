@@ -166,6 +166,16 @@ auto in_goroutine(F&& f) {
   return result;
 }
 
+// Starts so many goroutines that do nothing, and waits for them.
+inline void start_and_wait(int goroutines) {
+  turnkey::wait_group all;
+  for (int i = 0; i < goroutines; ++i) {
+    all.add();
+    turnkey::go([&all] { all.done(); });
+  }
+  all.wait();
+}
+
 // What a wait_group is to goroutines, for OS threads.
 class thread_group {
  public:

@@ -18,15 +18,6 @@ using namespace bench;
 
 // ---- P6 ------------------------------------------------------------------------------------------------------------
 
-void start_and_wait(int batch) {
-  turnkey::wait_group all;
-  for (int i = 0; i < batch; ++i) {
-    all.add();
-    turnkey::go([&all] { all.done(); });
-  }
-  all.wait();
-}
-
 // Nanoseconds for each goroutine.
 sample goroutines_in_batches(int batch, int batches) {
   start_and_wait(std::min(batch, 1000));

@@ -55,15 +55,6 @@ std::function<sample()> in_a_goroutine(F f) {
 
 // ---- goroutines: S1 to S3 --------------------------------------------------------------------------------------------------------
 
-void start_and_wait(int goroutines) {
-  turnkey::wait_group all;
-  for (int i = 0; i < goroutines; ++i) {
-    all.add();
-    turnkey::go([&all] { all.done(); });
-  }
-  all.wait();
-}
-
 // So many times that it lasts.
 int times_for(int goroutines) { return std::max(1, 20'000 / goroutines); }
 

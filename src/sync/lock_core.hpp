@@ -83,6 +83,7 @@ class lock_protocol {
   static constexpr std::uint32_t reader = 512;
   static constexpr std::uint32_t all_flags = reader - 1;
   static constexpr std::uint32_t most_readers = ~all_flags / reader;
+  static constexpr bool has_most_readers(std::uint32_t word) noexcept { return word / reader == most_readers; }
   // Of an rw_mutex.
   static constexpr bool is_spread(std::uint32_t word) noexcept { return (word & all_flags) == 0; }
 
@@ -132,7 +133,7 @@ class lock_protocol {
   static bool add_reader(lock_core& lock) noexcept {
     std::uint32_t word = state_of(lock);
     // order: acquire -- pairs with the releases of unlock: what the last writer did is seen.
-    return (word & (armed | held | blocking)) == armed && word / reader != most_readers &&
+    return (word & (armed | held | blocking)) == armed && !has_most_readers(word) &&
            lock.state_.compare_exchange_strong(word, word + reader, std::memory_order_acquire,
                                                std::memory_order_relaxed);
   }

@@ -88,7 +88,7 @@ bool lock_protocol::try_lock_shared(lock_core& lock) noexcept {
       continue;
     }
     if (!is_open_for_reader(word)) return false;
-    if (word + reader < reader) platform::fatal("sync: too many readers");
+    if (has_most_readers(word)) platform::fatal("sync: too many readers");
     // order: acquire -- pairs with the releases of unlock: what the last writer did is seen.
     if (lock.state_.compare_exchange_weak(word, word + reader, std::memory_order_acquire, std::memory_order_relaxed)) {
       return true;
