@@ -1,6 +1,7 @@
 #include <turnkey/go.hpp>
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <array>
@@ -627,6 +628,46 @@ TEST(MaxProcs, ManyGoroutinesRunAtOnce) {
     }
     done.wait();
   });
+}
+
+// All threads of this process on one CPU, while one lives.
+class single_cpu {
+ public:
+  single_cpu() {
+    EXPECT_EQ(sched_getaffinity(0, sizeof before_, &before_), 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    move_all_to(one);
+  }
+  single_cpu(const single_cpu&) = delete;
+  single_cpu& operator=(const single_cpu&) = delete;
+  ~single_cpu() { move_all_to(before_); }
+
+ private:
+  static void move_all_to(const cpu_set_t& cpus) {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      sched_setaffinity(std::stoi(task.path().filename()), sizeof cpus, &cpus);
+    }
+  }
+  cpu_set_t before_{};
+};
+
+// A worker is in no hurry to help on a CPU where another one runs, but help it must: here nobody leaves it room.
+TEST(MaxProcs, TwoOfOneCpuRunBoth) {
+  const int before = turnkey::set_max_procs(2);
+  in_goroutine([] {});  // there are workers
+  {
+    const single_cpu cpu;
+    in_goroutine([] {
+      std::atomic<bool> has_run{false};
+      turnkey::wait_group other;
+      other.go([&] { has_run = true; });
+      while (!has_run) turnkey::platform::pause();
+      other.wait();
+    });
+  }
+  turnkey::set_max_procs(before);
 }
 
 // --- yield --------------------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@
 #include <turnkey/wait_group.hpp>
 
 #include "parking/control.hpp"
+#include "platform/cpu.hpp"
+#include "runtime/scheduler.hpp"
 
 #ifdef __SANITIZE_ADDRESS__
 #define SUPPORT_HAS_ASAN 1
@@ -93,11 +95,15 @@ inline constexpr std::array typical_stages{
     stage{company::both, 1, true},     stage{company::both, 2, false},
 };
 
-// Runs `body` while `procs` goroutines may run at once.
+// Runs `body` while `procs` goroutines may run at once, in turns on the same CPU if there are not enough.
 template <class Body>
 void with_procs(int procs, Body&& body) {
+  using turnkey::runtime::scheduler;
   const int before = turnkey::set_max_procs(procs);
+  const bool is_crowded = procs > turnkey::platform::available_cpus();
+  const std::uint32_t patience = is_crowded ? scheduler::crowd_patience.exchange(0) : scheduler::crowd_patience.load();
   std::forward<Body>(body)();
+  scheduler::crowd_patience = patience;
   turnkey::set_max_procs(before);
 }
 

@@ -182,6 +182,8 @@ int available_cpus() noexcept {
   return std::max(cpus, 1);
 }
 
+int current_cpu() noexcept { return sched_getcpu(); }
+
 bool is_multiprocessor() noexcept {
   enum : signed char { unknown, one, several };
   static constinit std::atomic<signed char> answer{unknown};

@@ -12,6 +12,9 @@ void pause(int n) noexcept;
 // At least 1. Reads files: not for hot paths.
 int available_cpus() noexcept;
 
+// The number of the CPU that the calling thread is on; -1: not known. A few nanoseconds.
+int current_cpu() noexcept;
+
 // True if spinning can help: this process may use more than one CPU. Cached.
 bool is_multiprocessor() noexcept;
 

@@ -23,6 +23,7 @@ constinit std::atomic<std::uint32_t> scheduler::spares_{0};
 constinit std::atomic<bool> scheduler::is_started_{false};
 constinit std::atomic<bool> scheduler::is_stopping_{false};
 constinit std::atomic<bool> scheduler::has_slow_switches_{false};
+constinit std::atomic<std::uint32_t> scheduler::crowd_patience{8};
 constinit std::atomic<worker*> scheduler::lookout_{nullptr};
 constinit std::atomic<std::int64_t> scheduler::lookout_deadline_{INT64_MIN};
 constinit std::atomic<std::uint32_t> scheduler::worker_count_{0};

@@ -2,7 +2,9 @@
 //
 // Waking a sleeping thread costs the waker 15 us and takes 46 until it runs: longer than a burst of a thousand goroutines
 // needs. So nobody is woken for a burst. Instead one idle worker, the lookout, does not sleep while others run: it naps
-// for 50 to 500 us at a time - a timer wakes it, nobody pays - and helps a worker that had work left over at two looks.
+// for 50 to 500 us at a time - a timer wakes it, nobody pays - and helps a worker that had work left over at two looks. Unless
+// the kernel has woken it on that one's CPU, though another is idle: two that share a CPU are slower than one, because whoever
+// loses it has a lock perhaps, for which all others then queue up. So it naps on, to be woken elsewhere.
 //
 // The status word
 //   active      workers that run goroutines or look for them
@@ -75,6 +77,10 @@ class scheduler {
   static void switch_slowly() noexcept { has_slow_switches_.store(true, std::memory_order_relaxed); }
   // The OS thread that runs g; 0: none does. For reports: may be out of date at once.
   static std::int32_t thread_of(const goroutine& g) noexcept;
+
+  // Looks of a lookout on the CPU of a busy worker, before it helps all the same: some 3 ms. Tests lower it, to have more
+  // workers at once than CPUs.
+  static std::atomic<std::uint32_t> crowd_patience;
 
  private:
   friend class worker;

@@ -59,6 +59,7 @@ goroutine* worker::pick() noexcept {
     // Its own shard, and by turns one of the others', whose worker may be asleep.
     const std::int64_t now = platform::now();
     set_clock(now);
+    note_cpu();
     timer_queue::fire_shard(index_ % timer_queue::shards, now);
     timer_queue::fire_shard(tick / housekeeping % timer_queue::shards, now);
     g = take_common();
@@ -140,9 +141,27 @@ goroutine* worker::take_from_blocked() noexcept {
   return nullptr;
 }
 
-// One look of the lookout at all the others. Helps one that had work left over at the last look as well, or is stuck.
+// Whether another worker is in the middle of a goroutine on this very CPU, or was when it last said where it is: then it does
+// not get on with it while this one runs.
+bool worker::shares_cpu() const noexcept {
+  const int here = platform::current_cpu();
+  if (here < 0) return false;
+  const std::uint32_t count = scheduler::worker_count_.load(std::memory_order_acquire);
+  for (std::uint32_t i = 1; i < count; ++i) {
+    const worker* const other = scheduler::workers_[(index_ + i) % count].load(std::memory_order_acquire);
+    if (other == nullptr || other->running() == nullptr || other->is_blocked()) continue;
+    if (other->cpu_.load(std::memory_order_relaxed) == here) return true;
+  }
+  return false;
+}
+
+// One look of the lookout at all the others. Helps one that had work left over at the last look as well, or is stuck; but
+// what it took to a CPU that another worker is busy on would only be run in turns with that.
 goroutine* worker::watch_for_surplus() noexcept {
   const std::uint32_t count = scheduler::worker_count_.load(std::memory_order_acquire);
+  crowded_looks_ = shares_cpu() ? crowded_looks_ + 1 : 0;
+  const bool has_room =
+      crowded_looks_ == 0 || crowded_looks_ > scheduler::crowd_patience.load(std::memory_order_relaxed);
   for (std::uint32_t i = 1; i < count; ++i) {
     worker* const other = scheduler::workers_[(index_ + i) % count].load(std::memory_order_acquire);
     if (other == nullptr) continue;
@@ -150,10 +169,10 @@ goroutine* worker::watch_for_surplus() noexcept {
     goroutine* const next = other->next_.load(std::memory_order_relaxed);
     const bool has_surplus = other->ring_.size() != 0 || other->overflow_.size() != 0;
     const bool is_still = other->seen_tick_ == tick;
-    if (has_surplus && (other->seen_surplus_ || other->is_blocked())) {
+    if (has_surplus && ((other->seen_surplus_ && has_room) || other->is_blocked())) {
       if (goroutine* const g = steal_from(*other)) return g;
     }
-    if (next != nullptr && is_still && (other->seen_next_ == next || other->is_blocked())) {
+    if (next != nullptr && is_still && ((other->seen_next_ == next && has_room) || other->is_blocked())) {
       goroutine* expected = next;
       // order: acquire -- pairs with ready().
       if (other->next_.compare_exchange_strong(expected, nullptr, std::memory_order_acquire)) return next;
@@ -187,6 +206,7 @@ goroutine* worker::rest() noexcept {
   }
 
   goroutine* g = nullptr;
+  crowded_looks_ = 0;
   std::int64_t nap = shortest_nap;
   std::int64_t last_active = platform::now();
   for (;;) {
@@ -273,6 +293,7 @@ void worker::run() noexcept {
     if (is_ending_) break;
     if (g == nullptr) continue;
     if (has_queued()) scheduler::notify();
+    note_cpu();
     run_until_idle(g);
   }
   goroutine_pool::flush(pool_);

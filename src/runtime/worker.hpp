@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "platform/cpu.hpp"
 #include "platform/switch.hpp"
 #include "runtime/goroutine.hpp"
 #include "runtime/goroutine_list.hpp"
@@ -67,6 +68,7 @@ class alignas(128) worker {
   void leave(fate what, parking::waiter* w) noexcept;
   void leave_to(goroutine* next, fate what) noexcept;
   void set_clock(std::int64_t now) noexcept { clock_.store(now, std::memory_order_relaxed); }
+  void note_cpu() noexcept { cpu_.store(platform::current_cpu(), std::memory_order_relaxed); }
   goroutine* finish(goroutine& ended) noexcept;
   void switch_from(void** saved, goroutine* next, bool ends) noexcept;
   goroutine* leave_under_tsan(goroutine* next) noexcept;
@@ -86,6 +88,7 @@ class alignas(128) worker {
   goroutine* search() noexcept;
   goroutine* take_from_blocked() noexcept;
   goroutine* watch_for_surplus() noexcept;
+  [[nodiscard]] bool shares_cpu() const noexcept;
   goroutine* steal_from(worker& victim) noexcept;
   goroutine* rest() noexcept;
   bool sleep_until_woken() noexcept;
@@ -106,9 +109,10 @@ class alignas(128) worker {
 
   goroutine* fresh_ = nullptr;  // picked, and to be given its stack; see leave_under_tsan
   bool is_ending_ = false;
-  bool is_next_in_a_row_ = false;  // the last one was taken from next_, not from the queue
-  std::int64_t slice_start_ = 0;   // when one was last taken from the queue
-  std::uint64_t id_ = 0;           // the next goroutine ids, taken from the common counter in blocks
+  std::uint32_t crowded_looks_ = 0;  // of the lookout, one after the other
+  bool is_next_in_a_row_ = false;    // the last one was taken from next_, not from the queue
+  std::int64_t slice_start_ = 0;     // when one was last taken from the queue
+  std::uint64_t id_ = 0;             // the next goroutine ids, taken from the common counter in blocks
   std::uint64_t id_end_ = 0;
   goroutine_pool::cache pool_;
 
@@ -130,6 +134,7 @@ class alignas(128) worker {
   // The monitor's.
   std::uint32_t monitored_tick_ = 0;
   bool is_stuck_ = false;
+  std::atomic<int> cpu_{-1};  // where it was when it last looked beyond its own queue
 
   run_queue ring_;
   global_queue overflow_;
