@@ -39,7 +39,7 @@ holdings* holdings::make(parking::control& who) noexcept {
       made = ::new (static_cast<void*>(page.load(std::memory_order_relaxed) + index % page_records)) holdings;
       made->first_ = ::new (room) block;
       made->who_ = &who;
-      who.holdings() = index + 1;
+      who.holdings() = made;
       // order: release -- pairs with made().
       count_made.store(index + 1, std::memory_order_release);
     }
@@ -68,31 +68,63 @@ holding* holdings::make_room(std::uint32_t index) noexcept {
   return &b->held[index];
 }
 
-std::int64_t holdings::remove_earlier(const void* lock) noexcept {
+// Takes out those that are marked, which are none before that one.
+void holdings::close_gaps(std::uint32_t from) noexcept {
   const std::uint32_t count = count_.load(std::memory_order_relaxed);
-  for (std::uint32_t i = count; i-- != 0;) {
-    if (at(i).lock.load(std::memory_order_relaxed) != lock) continue;
-    const std::int64_t since = at(i).since.load(std::memory_order_relaxed);
-    for (std::uint32_t j = i; j + 1 < count; ++j) {
-      holding& to = at(j);
-      const holding& from = at(j + 1);
-      to.since.store(from.since.load(std::memory_order_relaxed), std::memory_order_relaxed);
-      to.how.store(from.how.load(std::memory_order_relaxed), std::memory_order_relaxed);
-      to.is_reported.store(from.is_reported.load(std::memory_order_relaxed), std::memory_order_relaxed);
-      to.lock.store(from.lock.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    }
-    count_.store(count - 1, std::memory_order_release);
+  if (from < count) fingerprint_ = at(from).before;
+  std::uint32_t kept = from;
+  for (std::uint32_t i = from; i < count; ++i) {
+    const holding& each = at(i);
+    const taking what = each.what.load(std::memory_order_relaxed);
+    if (what == taking()) continue;
+    holding& to = at(kept++);
+    to.since.store(each.since.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    to.is_reported.store(each.is_reported.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    to.what.store(what, std::memory_order_relaxed);
+    to.before = fingerprint_;
+    fingerprint_ = fingerprint_with(what);
+  }
+  count_.store(kept, std::memory_order_release);
+}
+
+// New, another's until now, or with gaps that others have made.
+holdings* holdings::bring_up_to_date(parking::control& who) noexcept {
+  auto* const mine = who.holdings() != nullptr ? static_cast<holdings*>(who.holdings()) : make(who);
+  if (mine == nullptr) return nullptr;
+  const std::uint32_t token = who.token();
+  // order: acquire -- pairs with remove_from_any(): what was marked before this is seen below, what is marked later makes
+  // the list invalid again.
+  mine->valid_for_.exchange(token, std::memory_order_acquire);
+  if (mine->token_ != token) {  // what an ended one has left locked is not its successor's
+    mine->token_ = token;
+    mine->fingerprint_ = mix(token);
+    mine->count_.store(0, std::memory_order_relaxed);
+  }
+  mine->close_gaps(0);
+  return mine;
+}
+
+std::int64_t holdings::remove(taking what) noexcept {
+  for (std::uint32_t i = count_.load(std::memory_order_relaxed); i-- != 0;) {
+    holding& each = at(i);
+    if (each.what.load(std::memory_order_relaxed) != what) continue;
+    const std::int64_t since = each.since.load(std::memory_order_relaxed);
+    each.what.store(taking(), std::memory_order_relaxed);
+    close_gaps(i);
     return since;
   }
   return not_held;
 }
 
-// Its holder may be adding or removing others meanwhile, so it is only marked.
+// Its holder may be adding or removing others meanwhile, so it is only marked. Backwards, since they move to the front.
 void holdings::remove_from_any(const void* lock) noexcept {
-  for_each([lock](const holdings& each) {
-    for (std::uint32_t i = 0, n = each.count(); i < n; ++i) {
-      const void* expected = lock;
-      each.at(i).lock.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed);
+  for_each([lock](holdings& each) {
+    for (std::uint32_t i = each.count(); i-- != 0;) {
+      std::atomic<taking>& place = each.at(i).what;
+      taking what = place.load(std::memory_order_relaxed);
+      if (what.lock() != lock || !place.compare_exchange_strong(what, taking(), std::memory_order_relaxed)) continue;
+      // order: release -- pairs with of() and bring_up_to_date(): the mark.
+      each.valid_for_.store(nobody, std::memory_order_release);
     }
   });
 }

@@ -13,7 +13,7 @@
 //   - where one holds a lock that the other wants, not both are readers.
 // An order is looked up in a table, under one lock, and compared with others only when it is new or is seen done by another
 // for the first time. What a thread of control has done before, with the same locks held, says nothing new and is not even
-// looked up: `familiar` has its fingerprint. Locks that are taken while none is held, or by try_lock, make no order.
+// looked up: familiar_orders has its fingerprint. Locks that are taken while none is held, or by try_lock, make no order.
 #include "diagnostics/lock_order.hpp"
 
 #include <algorithm>
@@ -75,31 +75,6 @@ constinit std::uint32_t order_count = 1;
 constinit std::uint32_t lock_count = 0;
 constinit lock_class last_class = 0;
 constinit bool has_complained = false;
-
-// Fingerprints of what has been looked up, each in the place that it names itself, until another takes that.
-constinit std::array<std::atomic<std::uint64_t>, 8192> familiar{};
-// Changes with what a lock's address stands for, and with it all fingerprints.
-// order: relaxed -- who is told of a lock that is new, or has a new name, is told of this by the same way.
-constinit std::atomic<std::uint64_t> era{1};
-
-std::uint64_t mix(std::uint64_t x) noexcept {
-  x *= 0x9e3779b97f4a7c15;
-  return x ^ (x >> 29);
-}
-
-// Of who takes `lock` while it holds what it holds. Two that differ have one fingerprint once in 2^64.
-std::uint64_t fingerprint(const control& who, const holdings& mine, std::uint32_t count, const void* lock,
-                          reason how) noexcept {
-  const auto with = [](std::uint64_t so_far, const void* one, reason its_how) {
-    return mix(so_far ^ (reinterpret_cast<std::uintptr_t>(one) << 2 | static_cast<std::uint64_t>(its_how)));
-  };
-  std::uint64_t all = mix(era.load(std::memory_order_relaxed) << 32 | who.token());
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const holding& held = mine.at(i);
-    all = with(all, held.lock.load(std::memory_order_relaxed), held.how.load(std::memory_order_relaxed));
-  }
-  return with(all, lock, how) | 1;  // 0 is nobody's
-}
 
 void complain() noexcept {
   if (has_complained) return;
@@ -257,26 +232,33 @@ void note(const control& who, order& seen) noexcept {
 
 }  // namespace
 
-void forget_lock_classes() noexcept { era.fetch_add(1, std::memory_order_relaxed); }
+constinit std::array<std::atomic<std::uint64_t>, 1 << 13> familiar_orders::known{};
+constinit std::atomic<std::uint64_t> familiar_orders::era{1};
 
-void check_lock_order(const control& who, const holdings& mine, const void* lock, reason how, bool is_new) noexcept {
-  const std::uint32_t count = mine.count();
-  if (count == 0 && !is_new) return;
-  const std::uint64_t print = fingerprint(who, mine, count, lock, how);
-  std::atomic<std::uint64_t>& its_place = familiar[(print >> 40) % familiar.size()];
-  if (its_place.load(std::memory_order_relaxed) == print && !is_new) return;
-  const platform::tsan_ignore ignore;
+void forget_lock(const void* lock) noexcept {
   table.lock();
-  if (is_new) {
-    if (known_lock* const known = find_lock(lock); known->lock == lock && known->its_class != 0) {
-      known->its_class = 0;
-      forget_lock_classes();
-    }
+  if (known_lock* const known = find_lock(lock); known->lock == lock && known->its_class != 0) {
+    known->its_class = 0;
+    familiar_orders::forget();
   }
-  const lock_class inner = count == 0 ? 0 : class_of(lock);
+  table.unlock();
+}
+
+void check_lock_order(const control& who, const holdings& mine, taking what, std::uint64_t fingerprint) noexcept {
+  if (mine.is_empty()) return;
+  const std::uint64_t key = familiar_orders::key(fingerprint);
+  if (familiar_orders::has(key)) return;
+  const platform::tsan_ignore ignore;
+  const void* const lock = what.lock();
+  const std::uint32_t count = mine.count();
+  bool has_gaps = false;  // made by others meanwhile: the fingerprint is of another list
+  table.lock();
+  const lock_class inner = class_of(lock);
   for (std::uint32_t i = count > most_outer ? count - most_outer : 0; i < count; ++i) {
     static constinit order seen;  // too large for a goroutine's stack
-    const void* const outer_lock = mine.at(i).lock.load(std::memory_order_relaxed);
+    const taking held = mine.at(i).what.load(std::memory_order_relaxed);
+    const void* const outer_lock = held.lock();
+    has_gaps |= outer_lock == nullptr;
     if (outer_lock == nullptr || outer_lock == lock) continue;
     const lock_class outer = class_of(outer_lock);
     if (outer == 0 || inner == 0) {
@@ -287,14 +269,15 @@ void check_lock_order(const control& who, const holdings& mine, const void* lock
     seen = order{};
     seen.outer = outer;
     seen.inner = inner;
-    seen.is_outer_shared = is_shared(mine.at(i).how.load(std::memory_order_relaxed));
-    seen.is_inner_shared = is_shared(how);
+    seen.is_outer_shared = is_shared(held.how());
+    seen.is_inner_shared = is_shared(what.how());
     seen.outer_lock = outer_lock;
     seen.inner_lock = lock;
     for (std::uint32_t j = 0; j < count; ++j) {
-      const void* const gate = mine.at(j).lock.load(std::memory_order_relaxed);
-      if (j == i || gate == nullptr || gate == lock || is_shared(mine.at(j).how.load(std::memory_order_relaxed)))
-        continue;
+      const taking other = mine.at(j).what.load(std::memory_order_relaxed);
+      const void* const gate = other.lock();
+      has_gaps |= gate == nullptr;
+      if (j == i || gate == nullptr || gate == lock || is_shared(other.how())) continue;
       if (seen.gate_count == most_gates) {
         seen.has_more_gates = true;
         break;
@@ -305,7 +288,7 @@ void check_lock_order(const control& who, const holdings& mine, const void* lock
     note(who, seen);
   }
   table.unlock();
-  its_place.store(print, std::memory_order_relaxed);
+  if (!has_gaps) familiar_orders::add(key);
 }
 
 }  // namespace turnkey::diagnostics

@@ -1,17 +1,44 @@
 // TURNKEY_LOCK_ORDER: finds two orders of the same locks that could deadlock, even if they have not.
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <cstdint>
+
 #include "diagnostics/holdings.hpp"
 #include "parking/control.hpp"
-#include "parking/reason.hpp"
 
 namespace turnkey::diagnostics {
 
-// `who` is about to lock `lock`, and holds what `mine` says. `is_new`: nobody has locked it before, so what is known of this
-// address is about another lock.
-void check_lock_order(const parking::control& who, const holdings& mine, const void* lock, parking::reason how,
-                      bool is_new) noexcept;
-// A lock has another name than before: what is remembered of its address is about another class.
-void forget_lock_classes() noexcept;
+// What has been looked up already: who took which lock while it held what, as holdings' fingerprint, changed by the era. Each in
+// the place that it names itself, until another takes that.
+class familiar_orders {
+ public:
+  static std::uint64_t key(std::uint64_t fingerprint) noexcept {
+    return fingerprint ^ era.load(std::memory_order_relaxed);
+  }
+  static bool has(std::uint64_t key) noexcept { return place(key).load(std::memory_order_relaxed) == key; }
+  static void add(std::uint64_t key) noexcept { place(key).store(key, std::memory_order_relaxed); }
+  // What an address stands for has changed: nothing is familiar any more.
+  // order: relaxed -- who is told of a lock that is new, or has a new name, is told of this by the same way.
+  static void forget() noexcept { era.fetch_add(0x9e3779b97f4a7c15, std::memory_order_relaxed); }
+
+ private:
+  static std::atomic<std::uint64_t>& place(std::uint64_t key) noexcept { return known[key >> 51]; }
+
+  static std::array<std::atomic<std::uint64_t>, 1 << 13> known;
+  static std::atomic<std::uint64_t> era;
+};
+
+// `who` is about to take `what`, or just has, and holds what `mine` says; with that, its fingerprint would be `fingerprint`.
+void check_lock_order(const parking::control& who, const holdings& mine, taking what,
+                      std::uint64_t fingerprint) noexcept;
+// Whether that would find nothing new, as far as can be seen quickly.
+inline bool is_order_familiar(const holdings& mine, std::uint64_t fingerprint) noexcept {
+  return mine.is_empty() || familiar_orders::has(familiar_orders::key(fingerprint));
+}
+
+// Nobody has locked it before: what is known of this address is about another lock.
+void forget_lock(const void* lock) noexcept;
 
 }  // namespace turnkey::diagnostics

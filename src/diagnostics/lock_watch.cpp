@@ -1,6 +1,8 @@
 // What is to be known of every lock: TURNKEY_LOCK_ORDER, TURNKEY_HELD, TURNKEY_MUTEX_PROFILE_HELD, and the trace; and of every
 // long wait: TURNKEY_SLOW_WAIT. Without them nobody watches, and nothing is paid.
+#include <array>
 #include <cstdint>
+#include <utility>
 
 #include "diagnostics/holdings.hpp"
 #include "diagnostics/install.hpp"
@@ -19,60 +21,96 @@ namespace {
 using parking::control;
 using parking::reason;
 
-// Set before main.
-constinit bool is_order_watched = false;
-constinit bool is_time_watched = false;
+// What is wanted, together. Set before main; by start_trace() as well, before there are others.
+enum : unsigned { order = 1, times = 2, trace = 4, all_of_it = order | times | trace };
+constinit unsigned wanted = 0;
 constinit bool is_profiled = false;
-constinit bool is_traced = false;  // set by start_trace() as well, before there are others
 
-void wants(control& who, const void* lock, reason how, bool is_new) noexcept {
-  if (!is_order_watched) return;
-  if (const holdings* const mine = holdings::of(who)) check_lock_order(who, *mine, lock, how, is_new);
+// The watcher's functions, for each combination of what is wanted: a lock that is watched is to pay for that only.
+
+template <unsigned About>
+void is_new(const void* lock) noexcept {
+  if constexpr ((About & order) != 0) forget_lock(lock);
 }
 
-void locked_at_once(control& who, const void* lock, reason how, bool is_new) noexcept {
-  if (is_traced) trace_lock(who, lock, how);
-  if (!is_order_watched && !is_time_watched) return;
+template <unsigned About>
+void wants(control& who, const void* lock, reason how) noexcept {
+  if constexpr ((About & order) == 0) return;
+  const holdings* const mine = holdings::of(who);
+  if (mine == nullptr) return;
+  const taking what(lock, how);
+  check_lock_order(who, *mine, what, mine->fingerprint_with(what));
+}
+
+template <unsigned About, bool MakesOrder>
+[[gnu::noinline]] void locked_slowly(control& who, const void* lock, reason how) noexcept {
+  if constexpr ((About & trace) != 0) trace_lock(who, lock, how);
+  if constexpr ((About & (order | times)) == 0) return;
   holdings* const mine = holdings::of(who);
   if (mine == nullptr) return;
-  if (is_order_watched) check_lock_order(who, *mine, lock, how, is_new);
-  mine->add(lock, how, is_time_watched ? platform::now() : 0);
+  const taking what(lock, how);
+  const std::uint64_t fingerprint = mine->fingerprint_with(what);
+  if constexpr ((About & order) != 0 && MakesOrder) check_lock_order(who, *mine, what, fingerprint);
+  mine->add(what, fingerprint, (About & times) != 0 ? platform::now() : 0);
 }
 
-void locked(control& who, const void* lock, reason how) noexcept {
-  if (is_traced) trace_lock(who, lock, how);
-  if (!is_order_watched && !is_time_watched) return;
-  if (holdings* const mine = holdings::of(who)) mine->add(lock, how, is_time_watched ? platform::now() : 0);
-}
-
-void unlocks(control& who, const void* lock, reason how) noexcept {
-  if (is_traced) trace_unlock(who, lock, how);
-  if (!is_order_watched && !is_time_watched) return;
+template <unsigned About>
+[[gnu::noinline]] void unlocks_slowly(control& who, const void* lock, reason how) noexcept {
+  if constexpr ((About & trace) != 0) trace_unlock(who, lock, how);
+  if constexpr ((About & (order | times)) == 0) return;
   holdings* const mine = holdings::of(who);
-  const std::int64_t since = mine != nullptr ? mine->remove(lock) : holdings::not_held;
+  const std::int64_t since = mine != nullptr ? mine->remove({lock, how}) : holdings::not_held;
   if (since == holdings::not_held) {
     holdings::remove_from_any(lock);
-  } else if (is_profiled) {
+  } else if ((About & times) != 0 && is_profiled) {
     record_hold(platform::now() - since);
   }
 }
 
-constexpr parking::lock_watcher watcher{wants, locked_at_once, locked, unlocks};
+// What these two do most of the time, if only orders are wanted, takes neither a call nor a stack frame.
+
+template <unsigned About, bool MakesOrder>
+void locked(control& who, const void* lock, reason how) noexcept {
+  if constexpr (About == order) {
+    if (holdings* const mine = holdings::valid(who)) [[likely]] {
+      const taking what(lock, how);
+      const std::uint64_t fingerprint = mine->fingerprint_with(what);
+      if ((!MakesOrder || is_order_familiar(*mine, fingerprint)) && mine->add_quickly(what, fingerprint, 0)) return;
+    }
+  }
+  locked_slowly<About, MakesOrder>(who, lock, how);
+}
+
+template <unsigned About>
+void unlocks(control& who, const void* lock, reason how) noexcept {
+  if constexpr (About == order) {
+    if (holdings* const mine = holdings::valid(who); mine != nullptr && mine->remove_quickly({lock, how})) return;
+  }
+  unlocks_slowly<About>(who, lock, how);
+}
+
+template <unsigned... About>
+constexpr auto make_watchers(std::integer_sequence<unsigned, About...> /*all*/) noexcept {
+  return std::array{
+      parking::lock_watcher{is_new<About>, wants<About>, locked<About, true>, locked<About, false>, unlocks<About>}...};
+}
+constexpr auto watchers = make_watchers(std::make_integer_sequence<unsigned, all_of_it + 1>());
+
+void watch_for(unsigned what) noexcept {
+  wanted |= what;
+  if (wanted != 0) parking::watch_locks(watchers[wanted]);
+}
 
 }  // namespace
 
-void watch_locks_for_trace() noexcept {
-  is_traced = true;
-  parking::watch_locks(watcher);
-}
+void watch_locks_for_trace() noexcept { watch_for(trace); }
 
 void watch_locks(bool for_profile) noexcept {
   enum { off, on };
-  is_order_watched = platform::environment_choice("TURNKEY_LOCK_ORDER", {"0", "1"}, off) == on;
+  const bool for_order = platform::environment_choice("TURNKEY_LOCK_ORDER", {"0", "1"}, off) == on;
   const std::int64_t longest_hold = platform::environment_duration("TURNKEY_HELD", 0);
   is_profiled = for_profile;
-  is_time_watched = longest_hold != 0 || is_profiled;
-  if (is_order_watched || is_time_watched) parking::watch_locks(watcher);
+  watch_for((for_order ? order : 0u) | (longest_hold != 0 || for_profile ? times : 0u));
   watch_for_long(longest_hold, platform::environment_duration("TURNKEY_SLOW_WAIT", 0));
 }
 

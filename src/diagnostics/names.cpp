@@ -93,7 +93,7 @@ void name_object(const void* object, std::string_view name) {
     throw;
   }
   static_cast<void>(copy.release());  // a report may be reading the one before, too
-  forget_lock_classes();
+  familiar_orders::forget();
   lock.unlock();
 }
 

@@ -57,13 +57,13 @@ void deliver(platform::text& head, const control& who, const control* holder) no
 void report_hold(const holdings& its, const holding& h, std::int64_t held_for) noexcept {
   char line[512];
   platform::text out(line, sizeof line);
-  const reason how = h.how.load(std::memory_order_relaxed);
-  out << "lock held too long: " << (how == reason::mutex_lock ? "mutex " : "rw_mutex ");
-  write_object_name(out, h.lock.load(std::memory_order_relaxed));
+  const taking what = h.what.load(std::memory_order_relaxed);
+  out << "lock held too long: " << (what.how() == reason::mutex_lock ? "mutex " : "rw_mutex ");
+  write_object_name(out, what.lock());
   (out << ", for ").duration(held_for);
   out << " so far, by ";
   its.who().describe(out);
-  if (how == reason::rw_mutex_lock_shared) out << ", for reading";
+  if (what.how() == reason::rw_mutex_lock_shared) out << ", for reading";
   deliver(out, its.who(), nullptr);
 }
 
@@ -72,7 +72,7 @@ void look_at_locks(std::int64_t now) noexcept {
     for (std::uint32_t i = 0; i < its.count(); ++i) {
       holding& h = its.at(i);
       const std::int64_t since = h.since.load(std::memory_order_relaxed);
-      if (since == 0 || now - since < longest_hold || h.lock.load(std::memory_order_relaxed) == nullptr) continue;
+      if (since == 0 || now - since < longest_hold || h.what.load(std::memory_order_relaxed) == taking()) continue;
       if (!h.is_reported.exchange(true, std::memory_order_relaxed)) report_hold(its, h, now - since);
     }
   });

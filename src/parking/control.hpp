@@ -26,6 +26,8 @@ class control {
   // The calling thread of control. Never inlined: a compiler may remember a thread-local's address across a park, after
   // which a goroutine may be on another OS thread.
   static control& current() noexcept;
+  // The same, mostly without a call. In functions that are never inlined only, before anything in them can park.
+  static control& caller() noexcept;
 
   // Blocks until `w` (which is in state parked or about to be) is signalled or alarmed, or `deadline` passes, in which
   // case it alarms it. Called by waiter only.
@@ -110,7 +112,7 @@ class control {
   [[nodiscard]] bool has_reads() const noexcept { return read_count_.load(std::memory_order_relaxed) != 0; }
   // Diagnostics' own: where it is listed while it waits for a lock, and where it is noted which locks it holds.
   [[nodiscard]] std::uint32_t& place() noexcept { return place_; }
-  [[nodiscard]] std::uint32_t& holdings() noexcept { return holdings_; }
+  [[nodiscard]] void*& holdings() noexcept { return holdings_; }
 
  protected:
   constexpr control() noexcept = default;
@@ -135,7 +137,7 @@ class control {
   std::atomic<std::uint32_t> read_count_{0};
   std::uint32_t place_ = 0;
   std::uint32_t quick_token_ = 0;
-  std::uint32_t holdings_ = 0;
+  void* holdings_ = nullptr;
   std::array<std::atomic<const void*>, most_reads> reads_{};
 };
 
@@ -143,6 +145,11 @@ class control {
 // the scheduler at every switch. A function may read them only before anything in it can park.
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit control* current_control;
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit std::uint32_t current_token;
+
+inline control& control::caller() noexcept {
+  control* const running = current_control;
+  return running != nullptr ? *running : current();
+}
 
 // The bit that tells the tokens of OS threads from those of goroutines.
 constexpr std::uint32_t thread_bit = 1u << 31;

@@ -55,10 +55,12 @@ class lock_wait_scope {
 
 // Is told of every lock and unlock of a mutex or an rw_mutex, if there is one; `how` is the reason for a wait in that call.
 struct lock_watcher {
-  // Is about to lock, and must wait for it. `is_new`: nobody has locked that lock before.
-  void (*wants)(control& who, const void* lock, reason how, bool is_new) noexcept;
+  // Somebody is about to lock, or has just locked, what nobody has locked before.
+  void (*is_new)(const void* lock) noexcept;
+  // Is about to lock, and must wait for it.
+  void (*wants)(control& who, const void* lock, reason how) noexcept;
   // Has locked without a wait what it would have waited for: wants and locked in one.
-  void (*locked_at_once)(control& who, const void* lock, reason how, bool is_new) noexcept;
+  void (*locked_at_once)(control& who, const void* lock, reason how) noexcept;
   // Has locked, after a wait or because it was free.
   void (*locked)(control& who, const void* lock, reason how) noexcept;
   void (*unlocks)(control& who, const void* lock, reason how) noexcept;

@@ -104,14 +104,19 @@ class lock_protocol {
   }
 
   // The parts of mutex and rw_mutex that may wait or wake. `object`: the public lock, for reports and sanitizers.
-  static bool try_lock(lock_core& lock, const kind& kind) noexcept {
+  static bool try_lock(lock_core& lock, const kind& kind, std::uint32_t token) noexcept {
+    if (!take(lock, kind)) return false;
+    set_owner(lock, token);
+    return true;
+  }
+  // The caller has to say whose it is now.
+  static bool take(lock_core& lock, const kind& kind) noexcept {
     std::uint32_t word = state_of(lock);
     for (;;) {
       if (is_free_for_writer(word, kind, false)) {
         // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
         if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire,
                                               std::memory_order_relaxed)) {
-          set_owner(lock, parking::token_of_current());
           return true;
         }
       } else if ((word & kind.idle) == kind.idle) {
@@ -129,6 +134,13 @@ class lock_protocol {
   static bool try_lock_shared(lock_core& lock) noexcept;
   static bool lock_shared_slow(lock_core& lock, const wait_limit& limit, const void* object) noexcept;
   static void unlock_shared(lock_core& lock) noexcept;
+  // For a caller that has no current_token, being new or watched: these tell the lock watcher of the lock, if there is one.
+  static bool lock_told(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
+  static bool lock_shared_told(lock_core& lock, const wait_limit& limit, const void* object) noexcept;
+  static constexpr wait_limit no_limit{};  // lock_told knows this one without looking at it
+  // The same, after it has been tried with success; for writing, by take().
+  static void tell_taken(lock_core& lock, const kind& kind, const void* object) noexcept;
+  static void tell_taken_shared(lock_core& lock, const void* object) noexcept;
   // One reader more or less in a word that says no more than that it is armed and read: true.
   static bool add_reader(lock_core& lock) noexcept {
     std::uint32_t word = state_of(lock);
@@ -184,6 +196,7 @@ class lock_protocol {
 
  private:
   struct contender;
+  static bool lock_told_slowly(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
   static bool overtake(lock_core& lock, const kind& kind) noexcept;
   static bool may_overtake(lock_core& lock, const kind& kind, std::uint32_t token) noexcept;
   static void begin_turn(lock_core& lock, std::uint32_t token) noexcept;

@@ -21,7 +21,7 @@ using parking::reason;
   std::uint32_t free = 0;
   const std::uint32_t token = parking::current_token;
   if (token == 0) [[unlikely]] {
-    lock_within(wait_limit());
+    lock_within(lock_protocol::no_limit);
     return;
   }
   // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
@@ -45,7 +45,7 @@ using parking::reason;
     lock_protocol::note_release(core_);
   } else {
     if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
-      watch->unlocks(control::current(), this, reason::mutex_lock);
+      watch->unlocks(control::caller(), this, reason::mutex_lock);
     lock_protocol::note_release(core_);
     std::uint32_t held = lock_protocol::held;
     // order: release -- pairs with the acquires of lock.
@@ -56,32 +56,23 @@ using parking::reason;
 }
 
 [[gnu::noinline]] bool mutex::try_lock() noexcept {
-  const bool has_it = lock_protocol::try_lock(core_, lock_protocol::mutex_kind);
-  if (!has_it) return false;
+  if (!lock_protocol::take(core_, lock_protocol::mutex_kind)) return false;
+  if (const std::uint32_t token = parking::current_token; token != 0) [[likely]] {
+    lock_protocol::set_owner(core_, token);
+  } else {
+    lock_protocol::tell_taken(core_, lock_protocol::mutex_kind, this);
+  }
   platform::tsan_acquire(this);
-  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
-    watch->locked(control::current(), this, reason::mutex_lock);
   return true;
 }
 
-bool mutex::lock_within(const wait_limit& limit) noexcept {
-  const lock_watcher* const watch = lock_watch();
-  if (watch != nullptr && limit.is_unlimited()) [[unlikely]] {
-    const bool is_new = lock_protocol::is_new(core_);
-    if (lock_protocol::try_lock(core_, lock_protocol::mutex_kind)) {
-      platform::tsan_acquire(this);
-      watch->locked_at_once(control::current(), this, reason::mutex_lock, is_new);
-      return true;
-    }
-    watch->wants(control::current(), this, reason::mutex_lock, is_new);
-  }
-  const bool has_it = lock_protocol::try_lock(core_, lock_protocol::mutex_kind) ||
-                      lock_protocol::lock_slow(core_, lock_protocol::mutex_kind, limit, this);
-  if (!has_it) return false;
-  platform::tsan_acquire(this);
-  if (watch != nullptr) [[unlikely]]
-    watch->locked(control::current(), this, reason::mutex_lock);
-  return true;
+[[gnu::noinline]] bool mutex::lock_within(const wait_limit& limit) noexcept {
+  const std::uint32_t token = parking::current_token;
+  const bool has_it = token != 0 ? lock_protocol::try_lock(core_, lock_protocol::mutex_kind, token) ||
+                                       lock_protocol::lock_slow(core_, lock_protocol::mutex_kind, limit, this)
+                                 : lock_protocol::lock_told(core_, lock_protocol::mutex_kind, limit, this);
+  if (has_it) platform::tsan_acquire(this);
+  return has_it;
 }
 
 }  // namespace turnkey

@@ -24,17 +24,9 @@ namespace {
 
 void* readers_of(rw_mutex* mu) noexcept { return reinterpret_cast<char*>(mu) + 8; }
 
-// Called first thing in functions that are never inlined: reads a thread-local, which a park may change.
-control& caller() noexcept {
-  control* const running = parking::current_control;
-  return running != nullptr ? *running : control::current();
-}
-
 void acquired_for_reading(rw_mutex* mu, control& me) noexcept {
   me.note_read(mu);
   platform::tsan_acquire(mu);
-  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
-    watch->locked(me, mu, reason::rw_mutex_lock_shared);
 }
 
 void acquired_for_writing(rw_mutex* mu) noexcept {
@@ -49,7 +41,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
   std::uint32_t free = idle;
   const std::uint32_t token = parking::current_token;
   if (token == 0) [[unlikely]] {
-    lock_within(wait_limit());
+    lock_within(lock_protocol::no_limit);
     return;
   }
   // order: acquire -- pairs with the releases of unlock and unlock_shared: what the holders did is seen.
@@ -77,32 +69,23 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 }
 
 [[gnu::noinline]] bool rw_mutex::try_lock() noexcept {
-  const bool has_it = lock_protocol::try_lock(core_, lock_protocol::rw_mutex_kind);
-  if (!has_it) return false;
+  if (!lock_protocol::take(core_, lock_protocol::rw_mutex_kind)) return false;
+  if (const std::uint32_t token = parking::current_token; token != 0) [[likely]] {
+    lock_protocol::set_owner(core_, token);
+  } else {
+    lock_protocol::tell_taken(core_, lock_protocol::rw_mutex_kind, this);
+  }
   acquired_for_writing(this);
-  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
-    watch->locked(control::current(), this, reason::rw_mutex_lock);
   return true;
 }
 
-bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
-  const lock_watcher* const watch = lock_watch();
-  if (watch != nullptr && limit.is_unlimited()) [[unlikely]] {
-    const bool is_new = lock_protocol::is_new(core_);
-    if (lock_protocol::try_lock(core_, lock_protocol::rw_mutex_kind)) {
-      acquired_for_writing(this);
-      watch->locked_at_once(control::current(), this, reason::rw_mutex_lock, is_new);
-      return true;
-    }
-    watch->wants(control::current(), this, reason::rw_mutex_lock, is_new);
-  }
-  const bool has_it = lock_protocol::try_lock(core_, lock_protocol::rw_mutex_kind) ||
-                      lock_protocol::lock_slow(core_, lock_protocol::rw_mutex_kind, limit, this);
-  if (!has_it) return false;
-  acquired_for_writing(this);
-  if (watch != nullptr) [[unlikely]]
-    watch->locked(control::current(), this, reason::rw_mutex_lock);
-  return true;
+[[gnu::noinline]] bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
+  const std::uint32_t token = parking::current_token;
+  const bool has_it = token != 0 ? lock_protocol::try_lock(core_, lock_protocol::rw_mutex_kind, token) ||
+                                       lock_protocol::lock_slow(core_, lock_protocol::rw_mutex_kind, limit, this)
+                                 : lock_protocol::lock_told(core_, lock_protocol::rw_mutex_kind, limit, this);
+  if (has_it) acquired_for_writing(this);
+  return has_it;
 }
 
 // lock_shared and do_unlock_shared serve a lock that nobody disputes, and call the function behind them if that is not so:
@@ -121,7 +104,7 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
 
 [[gnu::noinline]] void rw_mutex::lock_shared_disputed() noexcept {
   if (parking::current_token == 0) [[unlikely]] {
-    lock_shared_within(wait_limit());
+    lock_shared_within(lock_protocol::no_limit);
     return;
   }
   control& me = *parking::current_control;
@@ -129,8 +112,7 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
   if (is_to_spread) reads_left = spreading.reads.load(std::memory_order_relaxed);
   if (!lock_protocol::try_lock_shared(core_)) lock_protocol::lock_shared_slow(core_, wait_limit(), this);
   if (is_to_spread) lock_protocol::spread(core_);
-  me.note_read(this);
-  platform::tsan_acquire(this);
+  acquired_for_reading(this, me);
 }
 
 [[gnu::noinline]] void rw_mutex::do_unlock_shared() noexcept {
@@ -148,7 +130,7 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
 
 [[gnu::noinline]] void rw_mutex::unlock_shared_disputed() noexcept {
   platform::tsan_release(readers_of(this));
-  control& me = caller();
+  control& me = control::caller();
   if (parking::current_token == 0) [[unlikely]] {
     if (const lock_watcher* const watch = lock_watch()) watch->unlocks(me, this, reason::rw_mutex_lock_shared);
   }
@@ -161,25 +143,18 @@ bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
 }
 
 [[gnu::noinline]] bool rw_mutex::try_lock_shared() noexcept {
-  control& me = caller();
-  const bool has_it = lock_protocol::try_lock_shared(core_);
-  if (has_it) acquired_for_reading(this, me);
-  return has_it;
+  control& me = control::caller();
+  if (!lock_protocol::try_lock_shared(core_)) return false;
+  if (parking::current_token == 0) [[unlikely]]
+    lock_protocol::tell_taken_shared(core_, this);
+  acquired_for_reading(this, me);
+  return true;
 }
 
 [[gnu::noinline]] bool rw_mutex::lock_shared_within(const wait_limit& limit) noexcept {
-  control& me = caller();
-  if (const lock_watcher* const watch = lock_watch(); watch != nullptr && limit.is_unlimited()) [[unlikely]] {
-    const bool is_new = lock_protocol::is_new(core_);
-    if (lock_protocol::try_lock_shared(core_)) {
-      me.note_read(this);
-      platform::tsan_acquire(this);
-      watch->locked_at_once(me, this, reason::rw_mutex_lock_shared, is_new);
-      return true;
-    }
-    watch->wants(me, this, reason::rw_mutex_lock_shared, is_new);
-  }
-  const bool has_it = lock_protocol::lock_shared_slow(core_, limit, this);
+  control& me = control::caller();
+  const bool has_it = parking::current_token != 0 ? lock_protocol::lock_shared_slow(core_, limit, this)
+                                                  : lock_protocol::lock_shared_told(core_, limit, this);
   if (has_it) acquired_for_reading(this, me);
   return has_it;
 }

@@ -35,7 +35,7 @@ def skip(why):
     sys.exit(77)
 
 
-def dumps(program):
+def dumps(program, settings):
     """What callgrind wrote down: (path, count, factor, attempt) and the instructions of all threads."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +43,7 @@ def dumps(program):
             ["valgrind", "--tool=callgrind", "--dump-line=no",
              f"--callgrind-out-file={folder}/out", program],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240,
-            env={**os.environ, "TURNKEY_MAXPROCS": "1"})
+            env={**os.environ, "TURNKEY_MAXPROCS": "1", **settings})
         if run.returncode != 0:
             sys.exit(f"{program} under valgrind ended with {run.returncode}:\n{run.stdout}")
         for name in glob.glob(folder + "/out*"):
@@ -61,7 +61,7 @@ def dumps(program):
 
 def count(program):
     """Instructions that each path takes once: the median of the attempts, some of which were disturbed."""
-    found = dumps(program)
+    found = {**dumps(program, {}), **dumps(program, {"TURNKEY_LOCK_ORDER": "1"})}
     attempts = {}
     for path, times, factor, attempt in found:
         if factor == 1:

@@ -1,10 +1,11 @@
 // The fast paths whose instructions check.py has callgrind count, one after the other. For each the counters are set to zero, the
 // path is taken n times, and they are written down; then the same with 2n times. The difference is n times the path, without
 // what comes before and after it. All of it several times over: what a timer or the monitor adds, it adds to some only.
-// check.py sets TURNKEY_MAXPROCS=1, so that nothing else runs meanwhile.
+// check.py sets TURNKEY_MAXPROCS=1, so that nothing else runs meanwhile. It runs this twice: TURNKEY_LOCK_ORDER has paths of its own.
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <turnkey/turnkey.hpp>
 #include <unordered_map>
@@ -41,6 +42,17 @@ template <class Mutex>
   times(count, [&] {
     mu.lock();
     mu.unlock();
+  });
+}
+
+[[clang::no_thread_safety_analysis]] void nested(int count) {
+  turnkey::mutex outer;
+  turnkey::mutex inner;
+  times(count, [&] {
+    outer.lock();
+    inner.lock();
+    inner.unlock();
+    outer.unlock();
   });
 }
 
@@ -233,6 +245,12 @@ constexpr std::array on_a_thread{
     path{"checked_map.insert_erase/beneath", 4000, insert_erase<map_beneath>},
 };
 
+// With TURNKEY_LOCK_ORDER=1, and then nothing else.
+constexpr std::array watched{
+    path{"lock_order.mutex.lock_unlock", 4000, lock_unlock<turnkey::mutex>},
+    path{"lock_order.two_nested_mutexes", 4000, nested},
+};
+
 constexpr std::array in_a_goroutine{
     path{"goroutine.mutex.lock_unlock", 4000, lock_unlock<turnkey::mutex>},
     path{"goroutine.rw_mutex.lock_shared_unlock_shared", 4000, read_lock_unlock},
@@ -264,6 +282,10 @@ void count_instructions(const path& one) {
 }  // namespace
 
 int main() {
+  if (std::getenv("TURNKEY_LOCK_ORDER") != nullptr) {
+    for (const path& each : watched) count_instructions(each);
+    return 0;
+  }
   for (const path& each : on_a_thread) count_instructions(each);
   turnkey::wait_group done;
   done.go([] {

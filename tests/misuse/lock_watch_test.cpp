@@ -55,10 +55,48 @@ TEST(LockOrder, SeesThreadsAndRingsAndReadersThatMeetWriters) {
 }
 
 TEST(LockOrder, GivesNoAlarmWhereTheTwoCannotMeet) {
-  for (const char* each : {"one alone", "a gate", "readers", "both at once", "tried", "on the stack", "very many"}) {
+  for (const char* each : {"one alone", "a gate", "readers", "both at once", "tried", "on the stack", "very many",
+                           "unlocked by another", "hand over hand"}) {
     SCOPED_TRACE(each);
     EXPECT_TRUE(said_nothing(in_order(each)));
   }
+}
+
+TEST(LockOrder, SeesThoseWhoHadToWait) {
+  EXPECT_TRUE(said(in_order("after a wait"),
+                   "^thread [0-9]+ takes lock \"accounts\" 0x[0-9a-f]+ and holds lock 0x[0-9a-f]+\n"
+                   "goroutine [0-9]+ \"there\" took lock "));
+}
+
+TEST(LockOrder, LooksAgainAtWhatIsFamiliarOnceALockHasAnotherName) {
+  const outcome back = in_order("renamed, and back");
+  EXPECT_EQ(count(back.err, inversion), 1) << back;
+  EXPECT_TRUE(
+      said(back,
+           "^goroutine [0-9]+ \"back\" takes lock \"accounts\" 0x[0-9a-f]+ and holds lock \"pair\" 0x[0-9a-f]+\n"
+           "thread [0-9]+ took lock \"pair\" 0x[0-9a-f]+ and held lock \"accounts\" "));
+  EXPECT_TRUE(said(in_order("renamed while one is held"),
+                   "^thread [0-9]+ takes lock \"pair\" 0x[0-9a-f]+ and holds lock \"accounts\" 0x[0-9a-f]+\n"
+                   "goroutine [0-9]+ \"back\" took lock \"accounts\" "));
+}
+
+TEST(LockOrder, KnowsANewLockFromTheOneThatWasThereBefore) {
+  for (const char* each : {"made anew", "made anew, tried", "made anew, within a time"}) {
+    SCOPED_TRACE(each);
+    EXPECT_TRUE(said(in_order(each),
+                     "^so far nothing\n"
+                     "lock order inversion\n"
+                     "thread [0-9]+ takes lock 0x[0-9a-f]+ and holds lock \"accounts\" 0x[0-9a-f]+\n"
+                     "goroutine [0-9]+ \"back\" took lock \"accounts\" "));
+  }
+}
+
+TEST(LockOrder, CountsAGateNoMoreOnceAnotherHasOpenedIt) {
+  EXPECT_TRUE(said(in_order("a gate that another opens"),
+                   "^so far nothing\n"
+                   "lock order inversion\n"
+                   "thread [0-9]+ takes lock 0x[0-9a-f]+ and holds lock \"accounts\" 0x[0-9a-f]+\n"
+                   "goroutine [0-9]+ \"back\" took lock \"accounts\" "));
 }
 
 TEST(LockOrder, IsNotWatchedUnlessAskedFor) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <thread>
@@ -52,6 +53,45 @@ void on_the_stack(bool is_reversed) {
   turnkey::mutex b;
   is_reversed ? nest(b, a) : nest(a, b);
 }
+
+// A goroutine that takes two locks, one inside the other, each time that it is told to; the same one each time.
+class nester {
+ public:
+  template <class Outer, class Inner>
+  nester(const char* name, Outer& outer, Inner& inner) {
+    turnkey::go({.name = name}, [this, &outer, &inner] {
+      for ([[maybe_unused]] const int each : orders_) {
+        nest(outer, inner);
+        done_.send(0);
+      }
+    });
+  }
+  void go_on() const {
+    orders_.send(0);
+    done_.recv();
+  }
+
+ private:
+  turnkey::chan<int> orders_ = turnkey::make_chan<int>();
+  turnkey::chan<int> done_ = turnkey::make_chan<int>();
+};
+
+// An order with a lock whose memory is another lock's later. `use_first`: how the later one is locked for the first time.
+void make_anew(const std::function<void(turnkey::mutex&)>& use_first) {
+  static std::optional<turnkey::mutex> second;
+  second.emplace();
+  for (int i = 0; i < 3; ++i) nest(accounts, *second);
+  second.reset();
+  second.emplace();
+  use_first(*second);
+  in_goroutine("back", [] { nest(*second, accounts); });
+  std::fputs("so far nothing\n", stderr);
+  nest(accounts, *second);
+}
+
+// Of a lock that another unlocks.
+[[clang::no_thread_safety_analysis]] void lock(turnkey::mutex& mu) { mu.lock(); }
+[[clang::no_thread_safety_analysis]] void unlock(turnkey::mutex& mu) { mu.unlock(); }
 
 void hold_asleep() {
   const std::scoped_lock hold(accounts);
@@ -129,6 +169,88 @@ int main(int, char** arguments) {
       {"on the stack",
        [] {
          for (int i = 0; i < 20; ++i) in_goroutine("one", [i] { on_the_stack(i % 2 == 1); });
+       }},
+      {"renamed while one is held",
+       [] {
+         static nester back("back", third, accounts);
+         turnkey::diagnostics::name(third, "pair");
+         back.go_on();
+         for (int i = 0; i < 3; ++i) nest(accounts, audit_log);
+         const std::scoped_lock hold(accounts);
+         turnkey::diagnostics::name(audit_log, "pair");
+         const std::scoped_lock hold_inner(audit_log);
+       }},
+      {"renamed, and back",
+       [] {
+         static nester back("back", third, accounts);
+         for (int i = 0; i < 3; ++i) {
+           nest(accounts, audit_log);
+           back.go_on();
+         }
+         turnkey::diagnostics::name(audit_log, "pair");
+         turnkey::diagnostics::name(third, "pair");
+         nest(accounts, audit_log);
+         back.go_on();
+       }},
+      {"made anew", [] { make_anew([](turnkey::mutex&) {}); }},
+      {"made anew, tried",
+       [] {
+         make_anew([](turnkey::mutex& mu) {
+           if (mu.try_lock()) mu.unlock();
+         });
+       }},
+      {"made anew, within a time",
+       [] {
+         make_anew([](turnkey::mutex& mu) {
+           if (mu.try_lock_for(1s)) mu.unlock();
+         });
+       }},
+      {"a gate that another opens",
+       [] {
+         const auto under_both = [](const std::function<void()>& between) {
+           lock(gate);
+           const std::scoped_lock hold(accounts);
+           between();
+           const std::scoped_lock hold_inner(audit_log);
+         };
+         for (int i = 0; i < 3; ++i) {
+           under_both([] {});
+           unlock(gate);
+         }
+         in_goroutine("back", [] { under_the_gate(audit_log, accounts); });
+         std::fputs("so far nothing\n", stderr);
+         under_both([] { in_goroutine("opener", [] { unlock(gate); }); });
+       }},
+      {"unlocked by another",
+       [] {
+         for (int i = 0; i < 3; ++i) {
+           lock(gate);
+           in_goroutine("opener", [] { unlock(gate); });
+           nest(accounts, audit_log);
+         }
+         in_goroutine("back", [] { nest(accounts, gate); });
+       }},
+      {"hand over hand",
+       [] {
+         for (int i = 0; i < 3; ++i) {
+           accounts.lock();
+           audit_log.lock();
+           accounts.unlock();
+           third.lock();
+           audit_log.unlock();
+           third.unlock();
+         }
+         in_goroutine("back", [] { nest(third, accounts); });
+       }},
+      {"after a wait",
+       [] {
+         audit_log.lock();
+         turnkey::wait_group there;
+         there.go({.name = "there"}, [] { nest(accounts, audit_log); });
+         turnkey::this_goroutine::sleep_for(10ms);
+         audit_log.unlock();
+         there.wait();
+         nest(audit_log, accounts);
        }},
       {"very many",
        [] {
