@@ -6,6 +6,8 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -19,6 +21,7 @@
 #include <vector>
 
 #include <turnkey/guarded.hpp>
+#include <turnkey/map_guard.hpp>
 #include <turnkey/mutex.hpp>
 #include <turnkey/rw_mutex.hpp>
 
@@ -252,4 +255,69 @@ TEST(CheckedMap, GoesIntoAGuarded) {
   turnkey::guarded<words> it;
   it.with([](words& w) { ++w["a"]; });
   EXPECT_EQ(it.read([](const words& w) { return w.at("a"); }), 1);
+}
+
+namespace {
+
+// The state is the first that a guard has: its lower half counts up to here.
+void go_to_the_end_of_a_round(turnkey::map_guard& guard) {
+  constexpr std::uint64_t last = 0x7fff'ffff;
+  std::memcpy(static_cast<void*>(&guard), &last, sizeof last);
+}
+
+}  // namespace
+
+TEST(MapGuard, GoesOnWhenTheCountOfItsChangesOverflows) {
+  for (const bool is_known : {true, false}) {
+    turnkey::map_guard guard;
+    go_to_the_end_of_a_round(guard);
+    { const turnkey::map_guard::write once(guard); }
+    const auto before = guard.read();
+    {
+      turnkey::map_guard::write once(guard);
+      if (is_known) {
+        once.change();
+      } else {
+        once.end(1);
+      }
+    }
+    const auto after = guard.read();
+    EXPECT_NE(after, before);
+    EXPECT_NE(after, turnkey::map_guard().read());  // nor is it what it was a round ago
+    { const turnkey::map_guard::write once(guard); }
+    EXPECT_EQ(guard.begin(), after);
+    guard.look(after);
+    guard.step(after);
+  }
+}
+
+TEST(MapGuard, TellsWhatItsStateWillBeAfterTheWrite) {
+  for (const bool is_last : {false, true}) {
+    for (const bool has_changed : {false, true}) {
+      turnkey::map_guard guard;
+      if (is_last) go_to_the_end_of_a_round(guard);
+      turnkey::map_guard::changes after = 0;
+      {
+        turnkey::map_guard::write once(guard);
+        if (has_changed) once.change();
+        after = once.after();
+      }
+      EXPECT_EQ(guard.read(), after);
+    }
+  }
+}
+
+TEST(MapGuard, CountsWhatAWriteEndsWith) {
+  turnkey::map_guard guard;
+  const auto before = guard.begin();
+  {
+    turnkey::map_guard::write once(guard);
+    once.end(0);
+  }
+  EXPECT_EQ(guard.read(), before);
+  {
+    turnkey::map_guard::write once(guard);
+    once.end(1);
+  }
+  EXPECT_NE(guard.read(), before);
 }

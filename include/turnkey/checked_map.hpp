@@ -137,7 +137,7 @@ class checked_map {
   size_type erase(const K& key) {
     map_guard::write once(guard_);
     const size_type erased = map_.erase(key);
-    if (erased != 0) once.change();
+    once.end(erased);
     return erased;
   }
   // The iterator to the element after it: how to go on while iterating.

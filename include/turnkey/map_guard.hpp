@@ -7,7 +7,7 @@
 //
 // It watches, and does not lock. What it finds ends the program: "fatal error: concurrent map writes" and its siblings.
 // Cost: a read is one comparison (two instructions), a use of what was just found none, a step of an iteration one; a write is
-// two, and two stores; all of them plain instructions. 24 bytes.
+// two additions to memory, each with a branch (four instructions), and one comparison if it changes something. 24 bytes.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,7 @@ struct map_guard_report;
 
 class map_guard {
  public:
-  // How often elements have come or gone, times four.
+  // Tells one state of the container from another, by how often elements have come or gone.
   using changes = std::uint64_t;
 
   constexpr map_guard() noexcept = default;
@@ -34,16 +34,17 @@ class map_guard {
   // Somebody reads; what an iterator to what it finds must remember. Fatal while somebody writes.
   [[gnu::no_sanitize_thread]] changes read() const noexcept {
     const changes seen = fresh();
-    if ((seen & busy) != 0) [[unlikely]]
+    if (!is_free(seen)) [[unlikely]]
       fail_read();
     return seen;
   }
   // The same, and it is going to iterate, so that the next change is worth recording.
   [[nodiscard, gnu::no_sanitize_thread]] changes begin() const noexcept {
     const changes since = fresh();
-    if ((since & busy) != 0) [[unlikely]]
+    if (!is_free(since)) [[unlikely]]
       fail_iterate(since);
-    if (!is_watched_.load(std::memory_order_relaxed)) is_watched_.store(true, std::memory_order_relaxed);
+    const std::atomic_ref<bool> is_watched(is_watched_);  // others may begin at the same time
+    if (!is_watched.load(std::memory_order_relaxed)) is_watched.store(true, std::memory_order_relaxed);
     return since;
   }
   // Somebody looks at its iterator's element. Fatal if an element has come or gone since.
@@ -57,36 +58,38 @@ class map_guard {
       fail_iterate(since);
   }
 
-  // Somebody writes, as long as this lives. Fatal if somebody else does.
+  // Somebody writes, as long as this lives, or until end(). Fatal if somebody else does.
+  // Always inline, so that it need not lie in memory for the sake of an exception.
   class write {
    public:
-    [[gnu::no_sanitize_thread]] explicit write(map_guard& guard) noexcept : guard_(guard) {
-      if ((guard_.fresh() & busy) != 0) [[unlikely]]
-        guard_.fail_write();
-      guard_.state_ += writing;
-      std::atomic_signal_fence(std::memory_order_seq_cst);  // keeps the compiler from moving what is written out
-    }
-    [[gnu::no_sanitize_thread]] ~write() {
-      std::atomic_signal_fence(std::memory_order_seq_cst);
-      guard_.state_ -= writing;
-      // If somebody else has taken it back, or has said `caught`, this has not made it zero.
-      if ((guard_.fresh() & busy) != 0) [[unlikely]]
-        guard_.fail_written();
+    [[gnu::always_inline]] explicit write(map_guard& guard) noexcept : guard_(guard) { guard_.enter(); }
+    [[gnu::always_inline]] ~write() {
+      if (has_ended_) return;
+      if (has_changed_) {
+        guard_.leave_changed();
+      } else {
+        guard_.leave();
+      }
     }
     write(const write&) = delete;
     write& operator=(const write&) = delete;
 
-    // Elements have come or gone: iterators made before are no good any more.
-    [[gnu::no_sanitize_thread]] void change() noexcept {
-      if (guard_.is_watched_.load(std::memory_order_relaxed)) [[unlikely]]
-        guard_.note_changer();
-      guard_.state_ += one_change;
+    // Elements come or go in this write: iterators made before are no good any more.
+    void change() noexcept { has_changed_ = true; }
+    // The write is over, and `count` elements, at most one, have come or gone. Costs no branch if that was not known before.
+    [[gnu::always_inline]] void end(std::size_t count) noexcept {
+      guard_.leave_with(static_cast<half>(count));
+      has_ended_ = true;
     }
     // What an iterator that the write returns must remember.
-    [[nodiscard, gnu::no_sanitize_thread]] changes after() const noexcept { return guard_.state_ & ~busy; }
+    [[nodiscard, gnu::no_sanitize_thread]] changes after() const noexcept {
+      return settled(guard_.state_ + free + (has_changed_ ? 1 : 0));
+    }
 
    private:
     map_guard& guard_;
+    bool has_changed_ = false;
+    bool has_ended_ = false;
   };
 
   // What an iterator remembers that may be compared only.
@@ -94,10 +97,18 @@ class map_guard {
 
  private:
   friend struct data::map_guard_report;
-  static constexpr changes writing = 1;
-  static constexpr changes caught = 2;
-  static constexpr changes busy = writing | caught;
-  static constexpr changes one_change = 4;
+  // Half of the state; see src/data/map_guard.cpp.
+  using half [[gnu::may_alias]] = std::uint32_t;
+  static constexpr half free = 0x6000'0000;
+
+  static constexpr bool is_negative(changes state) noexcept { return static_cast<std::int32_t>(state) < 0; }
+  static constexpr bool is_free(changes state) noexcept {
+    return static_cast<std::int32_t>(state) >= static_cast<std::int32_t>(free);
+  }
+  // `state` as somebody leaves it: with the next round begun if this one is over.
+  static constexpr changes settled(changes state) noexcept {
+    return static_cast<half>(state) == 0x8000'0000 ? state + free + 0x8000'0000 : state;
+  }
 
   // ThreadSanitizer is to report the race on the map, not the one on its guard: hence the attributes.
   // A plain load: what was looked at by the same caller a moment ago needs no second look (`it = find(k); use(*it)`), which
@@ -107,16 +118,45 @@ class map_guard {
     asm volatile("" : "+m"(state_));
     return state_;
   }
-  void note_changer() noexcept;
+  // The half that writers change, by one instruction each: its operand is not wider.
+  [[gnu::no_sanitize_thread]] half& now() const noexcept { return reinterpret_cast<half&>(state_); }
+  [[gnu::no_sanitize_thread]] void enter() noexcept {
+    asm volatile("" : "+m"(state_));
+    if (is_negative(now() -= free)) [[unlikely]]
+      fail_write();
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // keeps the compiler from moving what is written out
+  }
+  [[gnu::no_sanitize_thread]] void leave() noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (is_negative(now() += free)) [[unlikely]]
+      leave_slow();
+  }
+  [[gnu::no_sanitize_thread]] void leave_changed() noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (is_watched_) [[unlikely]]
+      note_changer(free + 1);
+    if (is_negative(now() += free + 1)) [[unlikely]]
+      leave_slow();
+  }
+  [[gnu::no_sanitize_thread]] void leave_with(half count) noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    half step = free + count;
+    asm volatile("" : "+r"(step));
+    if (is_watched_) [[unlikely]]
+      note_changer(step);
+    if (is_negative(now() += step)) [[unlikely]]
+      leave_slow();
+  }
+  void note_changer(half step) noexcept;
+  void leave_slow() noexcept;
   [[noreturn]] void fail_read() const noexcept;
   [[noreturn]] void fail_iterate(changes since) const noexcept;
   [[noreturn]] void fail_write() const noexcept;
-  [[noreturn]] void fail_written() const noexcept;
 
-  mutable changes state_ = 0;
+  mutable changes state_ = free;
   std::atomic<parking::control*> changer_{nullptr};
   std::atomic<std::uint32_t> changer_token_{0};
-  mutable std::atomic<bool> is_watched_{false};
+  mutable bool is_watched_ = false;
 };
 
 static_assert(sizeof(map_guard) <= 24);

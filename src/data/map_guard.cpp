@@ -1,14 +1,22 @@
 // turnkey::map_guard: whether somebody writes, how often elements have come or gone, and who was the first to do that since
 // somebody began to iterate.
 //
-//   state_        bit 0 writing: somebody writes; bit 1 caught: somebody has found a mistake, everyone who looks is to stop;
-//                 above them what writers count, which an iterator remembers. One word, so that one comparison tells all
+//   state_        one word, so that one comparison tells all. Lower half: three bits that say what goes on, then 29 that count
+//                 the changes of a round; upper half: rounds. An iterator remembers all of it
+//                    011   free
+//                    000   somebody writes
+//                    010   caught: somebody has found a mistake, and everyone who looks is to stop
+//                    1xx   somebody has entered or left who must not; or count is 0, and a round is over
 //   is_watched_   an iteration has begun since the last change that was recorded. Set by who begins, cleared by who records
 //
-// All of it is plain loads and stores, as in Go's map: a writer looks, says that it writes, writes, looks whether the state is
-// still what it made it, and takes it back. Of two who do that at once the second to leave finds it taken back, unless one's
-// whole write falls between the other's look and its store. Readers look, and say nothing: the one who is in the wrong place may not
-// notice, but the other one does. An iterator notices any change since it was made, by whomever, at its next step and
+// Who enters takes `free` from the lower half, who leaves adds it, and one more for a change. That sums up to 0xx for those who may,
+// and to 1xx for all others: 011 - 011 = 000 and 000 + 011 = 011, but 000 - 011 = 101 (two write), 011 + 011 = 110 (two have
+// written), 010 - 011 = 111 and 010 + 011 = 101 (caught). So to enter and to leave are an addition to memory and a branch on
+// its sign each. The count's overflow is 100 as well, 000 + 011 + 1: it ends the round. Readers want no less than 011.
+//
+// All of it is plain loads and stores, as in Go's map. Of two who enter at once and both see `free` the second to leave finds it
+// taken back, unless one's whole write falls between the load and the store of the other's addition. Readers look, and say
+// nothing: the one who is in the wrong place may not notice, but the other one does. An iterator notices any change since it was made, by whomever, at its next step and
 // before it touches an element that may be gone.
 //
 // The first to notice reports, and wants to name the other. Who changed something under an iteration is on record. Who is
@@ -133,7 +141,7 @@ struct map_guard_report {
       of_one(guard, "iterator at the end of a map was used", "uses the end of",
              "there is no element: compare with end() first");
     }
-    const bool has_changed = ((guard.fresh() ^ since) & ~map_guard::busy) != 0;
+    const bool has_changed = ((guard.fresh() ^ since) & ~what_goes_on) != 0;
     const control* const me = parking::current_control;
     const control* const changer = guard.changer_.load(std::memory_order_relaxed);
     if (has_changed && me != nullptr && changer == me &&
@@ -144,15 +152,30 @@ struct map_guard_report {
     of_two(guard, "concurrent map iteration and map write", "iterates over", has_changed ? changer : nullptr);
   }
 
-  [[noreturn]] static void of_write(const map_guard& guard, bool is_over) noexcept {
+  // `mine`: what the writer has added in vain, and takes back: whether the map is free depends on the other one alone.
+  [[noreturn]] static void of_write(const map_guard& guard, map_guard::half mine, bool is_over) noexcept {
+    replace(guard,
+            [mine](map_guard::changes state) { return (state & ~lower) | static_cast<map_guard::half>(state - mine); });
     if (!is_first()) come_second(&guard, is_over || is_suspect(), "writes to it");
     of_two(guard, "concurrent map writes", "writes to", nullptr);
   }
 
  private:
+  static constexpr map_guard::changes lower = 0xffff'ffff;
+  static constexpr map_guard::changes what_goes_on = 0xe000'0000;
+  static constexpr map_guard::changes caught = 0x4000'0000;
+
   // What the state was.
+  template <class F>
+  static map_guard::changes replace(const map_guard& guard, F by) noexcept {
+    const std::atomic_ref state(guard.state_);
+    map_guard::changes before = state.load(std::memory_order_relaxed);
+    while (!state.compare_exchange_weak(before, by(before), std::memory_order_relaxed)) {
+    }
+    return before;
+  }
   static map_guard::changes catch_writer(const map_guard& guard) noexcept {
-    return std::atomic_ref(guard.state_).fetch_or(map_guard::caught, std::memory_order_relaxed);
+    return replace(guard, [](map_guard::changes state) { return (state & ~what_goes_on) | caught; });
   }
 
   // True if the other one has told who it is.
@@ -165,7 +188,7 @@ struct map_guard_report {
       if (answer == given_testimony) return true;
       const std::int64_t now = platform::now();
       if (now > deadline) return false;
-      if ((catch_writer(guard) & map_guard::caught) == 0) {
+      if ((catch_writer(guard) & what_goes_on) != caught) {
         // Its write is over, and it has not noticed. The next one who writes is the likeliest.
         if (the_case.suspect.load(std::memory_order_relaxed) == nullptr) {
           the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
@@ -183,7 +206,7 @@ struct map_guard_report {
     the_case.subject.store(&guard, std::memory_order_release);
     // As early as can be: the other one is just leaving.
     const map_guard::changes before = catch_writer(guard);
-    if (suspect == nullptr && (before & map_guard::busy) == 0)
+    if (suspect == nullptr && map_guard::is_free(before))
       the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
     char buffer[256];
     text changer(buffer, sizeof buffer);
@@ -212,12 +235,20 @@ struct map_guard_report {
 }  // namespace data
 
 // Not inlined, as all that ask who they are.
-[[gnu::noinline]] void map_guard::note_changer() noexcept {
+[[gnu::noinline]] void map_guard::note_changer(half step) noexcept {
+  if (step == free) return;
   parking::control* me = parking::current_control;
   if (me == nullptr) me = &parking::control::current();
   changer_.store(me, std::memory_order_relaxed);
   changer_token_.store(me->token(), std::memory_order_relaxed);
-  is_watched_.store(false, std::memory_order_relaxed);
+  std::atomic_ref(is_watched_).store(false, std::memory_order_relaxed);
+}
+
+[[gnu::noinline, gnu::cold]] void map_guard::leave_slow() noexcept {
+  changes left = fresh();
+  const changes next = settled(left);
+  if (next != left && std::atomic_ref(state_).compare_exchange_strong(left, next, std::memory_order_relaxed)) return;
+  data::map_guard_report::of_write(*this, free, true);
 }
 
 [[gnu::noinline, gnu::cold]] void map_guard::fail_read() const noexcept { data::map_guard_report::of_read(*this); }
@@ -225,10 +256,7 @@ struct map_guard_report {
   data::map_guard_report::of_iteration(*this, since);
 }
 [[gnu::noinline, gnu::cold]] void map_guard::fail_write() const noexcept {
-  data::map_guard_report::of_write(*this, false);
-}
-[[gnu::noinline, gnu::cold]] void map_guard::fail_written() const noexcept {
-  data::map_guard_report::of_write(*this, true);
+  data::map_guard_report::of_write(*this, -free, false);
 }
 
 }  // namespace turnkey

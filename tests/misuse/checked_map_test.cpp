@@ -114,9 +114,20 @@ TEST(EndOfAMap, IsNoElement) {
 }
 
 TEST(ConcurrentMapReadAndMapWrite, MayBeTheSameThreadTwice) {
-  const outcome end = run("checked_map", {"inside itself", "alone"});
+  const outcome end = run("checked_map", {"reads inside itself", "alone"});
   EXPECT_TRUE(died(end, read_and_write));
   EXPECT_TRUE(has_line(end.err, {"the other one, which writes to it, has not come back"})) << end;
+}
+
+TEST(ConcurrentMapWrites, MayBeTheSameThreadTwice) {
+  const outcome end = run("checked_map", {"writes inside itself", "alone"});
+  EXPECT_TRUE(died(end, writes));
+  EXPECT_TRUE(has_line(end.err, {"the other one, which writes to it, has not come back"})) << end;
+}
+
+TEST(ConcurrentMapWrites, AreNoticedByTheSecondToLeave) {
+  const outcome end = run("checked_map", {"leaves what is free", "alone"});
+  EXPECT_TRUE(died(end, writes));
 }
 
 }  // namespace

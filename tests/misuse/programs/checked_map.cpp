@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <string_view>
 #include <thread>
 
@@ -101,10 +102,24 @@ void alone(std::string_view way) {
 
 // An element that uses the map as it is made.
 struct recursive {
-  recursive();
+  explicit recursive(int depth);
 };
 turnkey::checked_map<int, recursive> tree;
-recursive::recursive() { static_cast<void>(tree.contains(1)); }
+recursive::recursive(int depth) {
+  if (depth == 0) {
+    static_cast<void>(tree.contains(1));
+  } else {
+    tree.try_emplace(2, depth - 1);
+  }
+}
+
+// As if two had entered at once, and the other one had left.
+void leave_what_is_free() {
+  const turnkey::map_guard left;
+  turnkey::map_guard guard;
+  const turnkey::map_guard::write once(guard);
+  std::memcpy(static_cast<void*>(&guard), &left, sizeof(turnkey::map_guard::changes));
+}
 
 }  // namespace
 
@@ -117,7 +132,9 @@ int main(int, char** argv) {
   if (way == "iterator and writer") both(who, iterate_for_ever, write_for_ever);
   if (way == "iterator and eraser on one worker") both(who, iterate_for_ever, erase_for_ever);
   if (way == "iterator and writer in turns") both(who, iterate_in_turns, write_in_turns);
-  if (way == "inside itself") tree.try_emplace(1);
+  if (way == "reads inside itself") tree.try_emplace(1, 0);
+  if (way == "writes inside itself") tree.try_emplace(1, 1);
+  if (way == "leaves what is free") leave_what_is_free();
   if (who == "alone") alone(way);
   std::puts("went on");
 }
