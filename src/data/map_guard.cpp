@@ -90,16 +90,29 @@ bool is_first() noexcept {
   wait_for_the_end();
 }
 
-// What one who comes to a map that a report is about has to say: nothing, unless it may be the other one.
-[[noreturn]] void come_second(const void* map, bool is_witness, std::string_view what) noexcept {
-  while (the_case.subject.load(std::memory_order_acquire) == nullptr) platform::pause();
-  if (the_case.subject.load(std::memory_order_relaxed) == map && is_witness) testify(what);
-  wait_for_the_end();
-}
-
 bool is_suspect() noexcept {
   return the_case.is_anyone_suspect.load(std::memory_order_relaxed) ||
          the_case.suspect.load(std::memory_order_relaxed) == parking::current_control;
+}
+
+void wait_for_subject() noexcept {
+  while (the_case.subject.load(std::memory_order_acquire) == nullptr) platform::pause();
+}
+
+// One who looks at a map while a report is made has nothing to say.
+[[noreturn]] void come_to_look() noexcept {
+  wait_for_subject();
+  wait_for_the_end();
+}
+
+// One who writes may be the other one. Who was inside is; who wanted to enter is if the reporter comes to think so, which it may
+// do only after this.
+[[noreturn]] void come_to_write(const void* map, bool was_inside) noexcept {
+  constexpr std::int64_t interval = 1'000'000;
+  wait_for_subject();
+  if (the_case.subject.load(std::memory_order_relaxed) != map) wait_for_the_end();
+  while (!was_inside && !is_suspect()) platform::futex_wait(never, 0, platform::now() + interval);
+  testify("writes to it");
 }
 
 text& begin_report(const void* map, std::string_view message, std::string_view what) noexcept {
@@ -131,12 +144,12 @@ constexpr std::int64_t short_patience = 100'000'000;   // for one that is on rec
 // What map_guard's functions do when they fail; it may look into the guard.
 struct map_guard_report {
   [[noreturn]] static void of_read(const map_guard& guard) noexcept {
-    if (!is_first()) come_second(&guard, false, "");
+    if (!is_first()) come_to_look();
     of_two(guard, "concurrent map read and map write", "reads", nullptr);
   }
 
   [[noreturn]] static void of_iteration(const map_guard& guard, map_guard::changes since) noexcept {
-    if (!is_first()) come_second(&guard, false, "");
+    if (!is_first()) come_to_look();
     if (since == map_guard::at_end) {
       of_one(guard, "iterator at the end of a map was used", "uses the end of",
              "there is no element: compare with end() first");
@@ -153,10 +166,10 @@ struct map_guard_report {
   }
 
   // `mine`: what the writer has added in vain, and takes back: whether the map is free depends on the other one alone.
-  [[noreturn]] static void of_write(const map_guard& guard, map_guard::half mine, bool is_over) noexcept {
+  [[noreturn]] static void of_write(const map_guard& guard, map_guard::half mine, bool was_inside) noexcept {
     replace(guard,
             [mine](map_guard::changes state) { return (state & ~lower) | static_cast<map_guard::half>(state - mine); });
-    if (!is_first()) come_second(&guard, is_over || is_suspect(), "writes to it");
+    if (!is_first()) come_to_write(&guard, was_inside);
     of_two(guard, "concurrent map writes", "writes to", nullptr);
   }
 
@@ -202,7 +215,7 @@ struct map_guard_report {
   [[noreturn]] static void of_two(const map_guard& guard, std::string_view message, std::string_view what,
                                   const control* suspect) noexcept {
     the_case.suspect.store(suspect, std::memory_order_relaxed);
-    // order: release -- pairs with come_second(): the suspect.
+    // order: release -- pairs with wait_for_subject(): the suspect.
     the_case.subject.store(&guard, std::memory_order_release);
     // As early as can be: the other one is just leaving.
     const map_guard::changes before = catch_writer(guard);
