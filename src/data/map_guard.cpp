@@ -16,8 +16,8 @@
 //
 // All of it is plain loads and stores, as in Go's map. Of two who enter at once and both see `free` the second to leave finds it
 // taken back, unless one's whole write falls between the load and the store of the other's addition. Readers look, and say
-// nothing: the one who is in the wrong place may not notice, but the other one does. An iterator notices any change since it was made, by whomever, at its next step and
-// before it touches an element that may be gone.
+// nothing: the one who is in the wrong place may not notice, but the other one does. An iterator notices any change since it
+// was made, by whomever, at its next step and before it touches an element that may be gone.
 //
 // The first to notice reports, and wants to name the other. Who changed something under an iteration is on record. Who is
 // writing just now is not, for that would cost each write more than its looks: the reporter writes `caught`, and the other
@@ -249,7 +249,7 @@ struct map_guard_report {
 
 // Not inlined, as all that ask who they are.
 [[gnu::noinline]] void map_guard::note_changer(half step) noexcept {
-  if (step == free) return;
+  if (step == free) return;  // nothing has changed after all
   parking::control* me = parking::current_control;
   if (me == nullptr) me = &parking::control::current();
   changer_.store(me, std::memory_order_relaxed);
