@@ -91,24 +91,6 @@ waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
   return w;
 }
 
-// Takes a lock that is free but armed, past those that wait, if that is the caller's right.
-bool lock_protocol::overtake(lock_core& lock, const kind& kind) noexcept {
-  const std::uint32_t token = parking::token_of_current();
-  std::uint32_t word = lock.state_.load(std::memory_order_relaxed);
-  while (is_free_for_writer(word, kind, false)) {
-    if ((word & awake) != 0 && !may_overtake(lock, kind, token)) {
-      end_turn(lock, word);
-      return false;
-    }
-    // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
-    if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire, std::memory_order_relaxed)) {
-      set_owner(lock, token);
-      return true;
-    }
-  }
-  return false;
-}
-
 bool lock_protocol::lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept {
   return overtake(lock, kind) || lock_contended(lock, kind, limit, object);
 }

@@ -127,6 +127,10 @@ class lock_protocol {
       }
     }
   }
+  // Of a mutex: its holder may free it by a plain store although others want it, since one of them is awake.
+  static constexpr bool is_calm_and_awaited(std::uint32_t word) noexcept {
+    return (word & (held | arming | armed | awake)) == (held | awake);
+  }
   static bool lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
   static void unlock_slow(lock_core& lock, const kind& kind) noexcept {
     if (!release_quickly(lock, kind)) release_and_wake(lock, kind);

@@ -20,9 +20,36 @@ struct streak {
 };
 [[gnu::tls_model("initial-exec")]] thread_local constinit streak turn{nullptr, 0, 0, 0};
 
+// The usual case of may_overtake: this thread's turn goes on, and it is not time to look at the clock.
+inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
+  if (turn.lock != &lock || turn.count % turn_check == 0) return false;
+  if (lock_protocol::last_owner(lock) != turn.token && !parking::is_thread_token(token)) return false;
+  ++turn.count;
+  turn.token = token;
+  return true;
+}
+
 }  // namespace
 
 // The functions that touch `turn` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
+
+// Takes a lock that is free but armed, or wanted by others, if that is the caller's right.
+[[gnu::noinline]] bool lock_protocol::overtake(lock_core& lock, const kind& kind) noexcept {
+  const std::uint32_t token = parking::token_of_current();
+  std::uint32_t word = state_of(lock);
+  while (is_free_for_writer(word, kind, false)) {
+    if ((word & awake) != 0 && !goes_on(lock, token) && !may_overtake(lock, kind, token)) {
+      end_turn(lock, word);
+      return false;
+    }
+    // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
+    if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire, std::memory_order_relaxed)) {
+      set_owner(lock, token);
+      return true;
+    }
+  }
+  return false;
+}
 
 // True if the caller may take a lock that is free although somebody else is first in line for it.
 [[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, const kind& kind, std::uint32_t token) noexcept {
@@ -30,7 +57,7 @@ struct streak {
   const std::uint32_t last = last_owner(lock);
   if (turn.lock == &lock && (last == turn.token || is_thread)) {
     turn.token = token;
-    return ++turn.count % turn_check != 0 || platform::now() - turn.since <= turn_length;
+    return turn.count++ % turn_check != 0 || platform::now() - turn.since <= turn_length;
   }
   const bool is_passed_around = !is_thread && last != token && !kind.has_readers();
   if (is_passed_around && !stays_free(lock.state_, many_looks)) return false;

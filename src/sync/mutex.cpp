@@ -39,8 +39,12 @@ using parking::reason;
   auto& state = lock_protocol::state(core_);
   if (platform::has_rseq.load(std::memory_order_relaxed)) [[likely]] {
     // The owner with the word: one store more would be the dearest part of this function.
-    if (platform::restartable_store_pair(state, lock_protocol::held, 0, lock_protocol::released_owner(core_)))
-        [[likely]]
+    const std::uint32_t owner = lock_protocol::released_owner(core_);
+    if (platform::restartable_store_pair(state, lock_protocol::held, 0, owner)) [[likely]]
+      return;
+    const std::uint32_t word = lock_protocol::state_of(core_);
+    if (lock_protocol::is_calm_and_awaited(word) &&
+        platform::restartable_store_pair(state, word, word & ~lock_protocol::held, owner))
       return;
     lock_protocol::note_release(core_);
   } else {
