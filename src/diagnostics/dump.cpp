@@ -151,7 +151,7 @@ bool write_goroutines(text& out) noexcept {
 }
 
 bool write_threads(text& out) noexcept {
-  constexpr int most_silent = 10;  // each takes 100 ms
+  constexpr int most_silent = 4;  // each takes half a second
   int silent = 0;
   bool is_any = false;
   for (thread_control* t = thread_control::all(); t != nullptr; t = t->next()) {

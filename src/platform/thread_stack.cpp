@@ -27,7 +27,7 @@ namespace turnkey::platform {
 
 namespace {
 
-constexpr std::int64_t patience = 100'000'000;
+constexpr std::int64_t patience = 500'000'000;  // on a loaded machine a thread waits for a CPU as long as that
 constexpr std::uint32_t idle = 0;
 constexpr std::uint32_t asked = 1;
 constexpr std::uint32_t answering = 2;

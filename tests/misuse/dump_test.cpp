@@ -137,7 +137,7 @@ TEST(Dump, IsOnlyWrittenWhenSomebodyAsks) {
 // docs/diagnostics.md says how long it takes.
 TEST(Dump, OfAHundredThousandGoroutinesIsOneEntry) {
   const outcome end = run("dump", {"many"});
-  EXPECT_EQ(end.status, 0);
+  ASSERT_EQ(end.status, 0) << end;
   const std::string all = misuse::is_tsan ? "2000" : misuse::is_asan ? "10000" : "100000";
   EXPECT_TRUE(end.out.starts_with(all + " goroutines: ")) << end.out.substr(0, 200);
   EXPECT_EQ(count(end.out, ", " + all), 1);
