@@ -125,63 +125,69 @@ goroutine* worker::steal_from(worker& victim) noexcept {
   return first;
 }
 
-// Nobody else comes to what a worker has queued whose goroutine is in blocking(), while all that may be active are busy.
-goroutine* worker::take_from_blocked() noexcept {
+// f(other) for all other workers, from the one behind this one on, until it is true.
+template <class F>
+bool worker::any_other(F f) const noexcept {
   const std::uint32_t count = scheduler::worker_count_.load(std::memory_order_acquire);
   for (std::uint32_t i = 1; i < count; ++i) {
-    worker& other = *scheduler::workers_[(index_ + i) % count].load(std::memory_order_acquire);
-    if (!other.is_blocked()) continue;
-    goroutine* g = other.next_.load(std::memory_order_relaxed);
-    // order: acquire -- pairs with ready().
-    if (g != nullptr && other.next_.compare_exchange_strong(g, nullptr, std::memory_order_acquire)) return g;
-    if ((g = other.ring_.steal_one()) != nullptr) return g;
-    other.overflow_.pop(1, [&](goroutine* first) { g = first; });
-    if (g != nullptr) return g;
+    if (f(*scheduler::workers_[(index_ + i) % count].load(std::memory_order_acquire))) return true;
   }
-  return nullptr;
+  return false;
+}
+
+// Nobody else comes to what a worker has queued whose goroutine is in blocking(), while all that may be active are busy.
+goroutine* worker::take_from_blocked() noexcept {
+  goroutine* g = nullptr;
+  any_other([&](worker& other) {
+    if (!other.is_blocked()) return false;
+    g = other.next_.load(std::memory_order_relaxed);
+    // order: acquire -- pairs with ready().
+    if (g != nullptr && other.next_.compare_exchange_strong(g, nullptr, std::memory_order_acquire)) return true;
+    g = other.ring_.steal_one();
+    if (g == nullptr) other.overflow_.pop(1, [&](goroutine* first) { g = first; });
+    return g != nullptr;
+  });
+  return g;
 }
 
 // Whether another worker is in the middle of a goroutine on this very CPU, or was when it last said where it is: then it does
 // not get on with it while this one runs.
 bool worker::shares_cpu() const noexcept {
   const int here = platform::current_cpu();
-  if (here < 0) return false;
-  const std::uint32_t count = scheduler::worker_count_.load(std::memory_order_acquire);
-  for (std::uint32_t i = 1; i < count; ++i) {
-    const worker* const other = scheduler::workers_[(index_ + i) % count].load(std::memory_order_acquire);
-    if (other == nullptr || other->running() == nullptr || other->is_blocked()) continue;
-    if (other->cpu_.load(std::memory_order_relaxed) == here) return true;
-  }
-  return false;
+  return here >= 0 && any_other([here](const worker& other) {
+           return other.running() != nullptr && !other.is_blocked() &&
+                  other.cpu_.load(std::memory_order_relaxed) == here;
+         });
 }
 
 // One look of the lookout at all the others. Helps one that had work left over at the last look as well, or is stuck; but
 // what it took to a CPU that another worker is busy on would only be run in turns with that.
 goroutine* worker::watch_for_surplus() noexcept {
-  const std::uint32_t count = scheduler::worker_count_.load(std::memory_order_acquire);
   crowded_looks_ = shares_cpu() ? crowded_looks_ + 1 : 0;
   const bool has_room =
       crowded_looks_ == 0 || crowded_looks_ > scheduler::crowd_patience.load(std::memory_order_relaxed);
-  for (std::uint32_t i = 1; i < count; ++i) {
-    worker* const other = scheduler::workers_[(index_ + i) % count].load(std::memory_order_acquire);
-    if (other == nullptr) continue;
-    const std::uint32_t tick = other->tick_.load(std::memory_order_relaxed);
-    goroutine* const next = other->next_.load(std::memory_order_relaxed);
-    const bool has_surplus = other->ring_.size() != 0 || other->overflow_.size() != 0;
-    const bool is_still = other->seen_tick_ == tick;
-    if (has_surplus && ((other->seen_surplus_ && has_room) || other->is_blocked())) {
-      if (goroutine* const g = steal_from(*other)) return g;
+  goroutine* g = nullptr;
+  any_other([&](worker& other) {
+    const std::uint32_t tick = other.tick_.load(std::memory_order_relaxed);
+    goroutine* const next = other.next_.load(std::memory_order_relaxed);
+    const bool has_surplus = other.ring_.size() != 0 || other.overflow_.size() != 0;
+    const bool is_still = other.seen_tick_ == tick;
+    if (has_surplus && ((other.seen_surplus_ && has_room) || other.is_blocked())) {
+      g = steal_from(other);
+      if (g != nullptr) return true;
     }
-    if (next != nullptr && is_still && ((other->seen_next_ == next && has_room) || other->is_blocked())) {
-      goroutine* expected = next;
+    if (next != nullptr && is_still && ((other.seen_next_ == next && has_room) || other.is_blocked())) {
+      g = next;
       // order: acquire -- pairs with ready().
-      if (other->next_.compare_exchange_strong(expected, nullptr, std::memory_order_acquire)) return next;
+      if (other.next_.compare_exchange_strong(g, nullptr, std::memory_order_acquire)) return true;
+      g = nullptr;
     }
-    other->seen_tick_ = tick;
-    other->seen_next_ = next;
-    other->seen_surplus_ = has_surplus;
-  }
-  return nullptr;
+    other.seen_tick_ = tick;
+    other.seen_next_ = next;
+    other.seen_surplus_ = has_surplus;
+    return false;
+  });
+  return g;
 }
 
 // This worker is not active any more. Returns when it is again, with a goroutine or to search for one - or, with

@@ -86,6 +86,8 @@ class alignas(128) worker {
   void ready_instead(goroutine* g) noexcept;
   goroutine* take_common() noexcept;
   goroutine* search() noexcept;
+  template <class F>
+  bool any_other(F f) const noexcept;
   goroutine* take_from_blocked() noexcept;
   goroutine* watch_for_surplus() noexcept;
   [[nodiscard]] bool shares_cpu() const noexcept;

@@ -20,10 +20,15 @@ struct streak {
 };
 [[gnu::tls_model("initial-exec")]] thread_local constinit streak turn{nullptr, 0, 0, 0};
 
-// The usual case of may_overtake: this thread's turn goes on, and it is not time to look at the clock.
+// Whether this OS thread's turn is still on: nobody else has had the lock since it did. A thread keeps its turn as well when
+// another has been in between.
+inline bool has_turn(const lock_core& lock, std::uint32_t token) noexcept {
+  return turn.lock == &lock && (lock_protocol::last_owner(lock) == turn.token || parking::is_thread_token(token));
+}
+
+// The usual case of may_overtake: the turn is on, and it is not time to look at the clock.
 inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
-  if (turn.lock != &lock || turn.count % turn_check == 0) return false;
-  if (lock_protocol::last_owner(lock) != turn.token && !parking::is_thread_token(token)) return false;
+  if (turn.count % turn_check == 0 || !has_turn(lock, token)) return false;
   ++turn.count;
   turn.token = token;
   return true;
@@ -53,13 +58,11 @@ inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
 
 // True if the caller may take a lock that is free although somebody else is first in line for it.
 [[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, const kind& kind, std::uint32_t token) noexcept {
-  const bool is_thread = parking::is_thread_token(token);
-  const std::uint32_t last = last_owner(lock);
-  if (turn.lock == &lock && (last == turn.token || is_thread)) {
+  if (has_turn(lock, token)) {
     turn.token = token;
     return turn.count++ % turn_check != 0 || platform::now() - turn.since <= turn_length;
   }
-  const bool is_passed_around = !is_thread && last != token && !kind.has_readers();
+  const bool is_passed_around = !parking::is_thread_token(token) && last_owner(lock) != token && !kind.has_readers();
   if (is_passed_around && !stays_free(lock.state_, many_looks)) return false;
   turn = {&lock, platform::now(), 0, token};
   return true;
