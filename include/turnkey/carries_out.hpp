@@ -1,4 +1,5 @@
 // turnkey/carries_out.hpp -- which results would carry guarded data out of its lock: what guarded's with() and read() check.
+// Not for direct use; what they refuse, and with which words, is for users to read.
 //
 //   g.with([](std::map<int, int>& m) { return m.size(); });   // a number: fine
 //   g.with([](std::map<int, int>& m) { return m.find(1); });  // does not compile: an iterator into the map
@@ -26,7 +27,8 @@ namespace turnkey {
 // How a result leads to the data.
 enum class way_out { none, reference, pointer, iterator, view, lambda };
 
-// Whether R is the type of a lambda. Compilers tell in the name only: `(lambda at file:1:2)`, or `scope::<lambda(int)>`.
+// Whether R is the type of a lambda, which no trait tells: its captures may be references. Compilers say it in the name only,
+// Clang by `(lambda at file:1:2)`, GCC by `scope::<lambda(int)>`.
 template <class R>
 constexpr bool is_lambda() noexcept {
   std::string_view name = __PRETTY_FUNCTION__;

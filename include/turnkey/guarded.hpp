@@ -5,23 +5,24 @@
 //   auto all = jobs.wait([](const auto& all) { return !all.empty(); });  // has the lock, until it goes
 //   job first = std::move(all->front());
 //
-// Go: a struct that keeps a sync.Mutex and its data to itself. std: nothing like it.
+// Go: a struct that keeps a sync.Mutex and its data to itself, and a sync.Cond for wait(). std: nothing like it.
 //
 // Guarantees
 //   The data can be reached under the lock only. Results that would carry it out do not compile: see carries_out.hpp.
 //   wait() needs no notify: who gives the lock back finds out who waits for what the data is now. The first in line whose
 //     condition is true goes next, and then the next; nobody else is woken.
-//   Order, fairness, lifetime and misuse are the mutex's. An exception leaves the data as it is then, and unlocked.
+//   Order, fairness and lifetime are the mutex's. An exception leaves the data as it is then, and unlocked.
 //   Cost: the mutex's, and a look whether anybody waits. One word more than the two. constexpr constructor if T has one.
+//     While n wait, each unlock after writing calls their conditions until one is true, n at most.
 // Mutex: turnkey's and std's. Readers share one that has lock_shared(). Timed and stoppable forms need a mutex with these.
-// What C++ cannot prevent: keeping the address of what one has seen under the lock. Locking again what one holds blocks.
+// Misuse: locking again what one holds, also by with() inside with(), blocks, as the mutex does. What C++ cannot prevent:
+// keeping the address of what one has seen under the lock.
 #pragma once
 
 #include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <functional>
-#include <mutex>  // std::lock
 #include <stdexcept>
 #include <stop_token>
 #include <tuple>
@@ -29,7 +30,7 @@
 #include <utility>
 
 #include <turnkey/carries_out.hpp>
-#include <turnkey/condition_variable.hpp>
+#include <turnkey/guarded_core.hpp>
 #include <turnkey/guarded_scope.hpp>
 #include <turnkey/mutex.hpp>
 #include <turnkey/wait_limit.hpp>
@@ -40,7 +41,8 @@
 
 namespace turnkey {
 
-// All members may be called from goroutines and OS threads, at any time, concurrently.
+// All members may be called from goroutines and OS threads, at any time, concurrently. They throw what T, f or pred throws,
+// and what Mutex throws: nothing, if it is one of turnkey's.
 template <class T, class Mutex = mutex>
 class guarded {
   static_assert(std::is_object_v<T> && !std::is_const_v<T>,
@@ -61,7 +63,8 @@ class guarded {
   guarded(const guarded&) = delete;             // cannot be copied: it is a lock as well. load() copies what is in it
   guarded& operator=(const guarded&) = delete;  // cannot be copied
 
-  // Returns f(value), called under the lock, by value. Blocks as the mutex does.
+  // Returns f(value), called under the lock, by value. Waits for the lock first. f should be short and may block, but not on
+  // this guarded. Go: a method that locks.
   template <std::invocable<T&> F>
   auto with(F&& f) {
     check_way_out<std::invoke_result_t<F, T&>, T>();
@@ -75,12 +78,12 @@ class guarded {
     const shared_scope hold = lock_shared();
     return std::invoke(std::forward<F>(f), value_);
   }
-  // A copy of the value.
+  // A copy of the value, made under the lock, as read().
   [[nodiscard]] T load() const {
     const shared_scope hold = lock_shared();
     return value_;
   }
-  // Puts `value` in its place. What was there goes after the lock.
+  // Puts `value` in its place, as with(). What was there is destroyed after the lock.
   void store(T value) { static_cast<void>(exchange(std::move(value))); }
   // The same, and returns what was there.
   [[nodiscard]] T exchange(T value) {
@@ -88,8 +91,8 @@ class guarded {
     return std::exchange(value_, std::move(value));
   }
 
-  // The lock, and access to the value, until the scope goes. What the try, timed and stoppable forms return is false if they
-  // did not get the lock.
+  // The lock, and access to the value, until the scope goes; see guarded_scope.hpp. What the try, timed and stoppable forms
+  // return is false if they did not get the lock; try_lock() never blocks. Go: Lock, TryLock.
   [[nodiscard, clang::no_thread_safety_analysis]] scope lock() {
     mutex_.lock();
     return scope(this);
@@ -105,7 +108,7 @@ class guarded {
   }
   [[nodiscard]] scope lock(std::stop_token token) { return scope(mutex_.lock(std::move(token)) ? this : nullptr); }
 
-  // The same for reading, beside other readers if the mutex can.
+  // The same for reading, beside other readers if the mutex can. Go: RLock, TryRLock.
   [[nodiscard]] shared_scope lock_shared() const {
     read_side(mutex_).lock();
     return shared_scope(this);
@@ -127,7 +130,7 @@ class guarded {
 
   // Waits until pred(value) is true, and returns the scope in which it is. pred is called under the lock, and not only by who
   // waits: also by who is about to give it back. So it must not block, and depend on nothing but the value and what does not
-  // change. If it throws, who waits gets the exception.
+  // change. If it throws, who waits gets the exception. Works with any mutex. Go: for !pred() { cond.Wait() }.
   template <std::predicate<const T&> Pred>
   scope wait(Pred pred) {
     return wait_with(pred, [this](caller& self) { self.called.wait(mutex_, is_called(self)); });
@@ -153,38 +156,22 @@ class guarded {
   friend class guarded_scope;
   friend struct guarded_access;
 
-  // One that waits, on its own stack. In line until it is called or gives up; all of it is guarded by the mutex.
-  //
-  // Invariant: when the mutex is given back after writing, and some condition in the line is true, one of those has been
-  // called. It will have the mutex, find its condition true or get in line again, and see to the next when it gives it back.
-  struct caller {
-    bool (*is_true)(void* pred, const T& value) noexcept;
-    void* pred;
-    caller* next = nullptr;
-    bool has_been_called = false;
-    condition_variable called;
-  };
+  using line = guarded_line<T>;
+  using caller = typename line::caller;
+
   static auto is_called(const caller& self) {
     return [&self] { return self.has_been_called; };
   }
 
-  template <class Pred>
-  static bool is_true(void* pred, const T& value) noexcept {
-    try {
-      return std::invoke(*static_cast<Pred*>(pred), value);
-    } catch (...) {
-      return true;  // it goes to whoever waits: that one calls it again
-    }
-  }
-
+  // `block` waits until it is called, or for as long as it likes.
   template <class Pred, class Block>
   scope wait_with(Pred& pred, Block block) {
     scope hold = lock();
     for (bool is_first = true; !std::invoke(pred, std::as_const(value_)); is_first = false) {
-      caller self{.is_true = is_true<Pred>, .pred = &pred, .called = {}};
-      call_next();  // whoever called this one in vain may have passed over another
+      caller self{.is_true = line::template is_true<Pred>, .pred = &pred, .called = {}};
+      line_.call_next(value_);  // whoever called this one in vain may have passed over another
       {
-        const place in_line(*this, self, is_first);
+        const typename line::place in_line(line_, self, is_first);
         block(self);
       }
       if (!self.has_been_called) {
@@ -195,84 +182,21 @@ class guarded {
     return hold;
   }
 
-  // Being in line.
-  class place {
-   public:
-    // At its end; or, for one that was there already, at its head.
-    place(guarded& whole, caller& self, bool is_first) noexcept : whole_(whole), self_(self) {
-      caller** at = &whole.line_;
-      while (is_first && *at != nullptr) at = &(*at)->next;
-      self.next = std::exchange(*at, &self);
-    }
-    ~place() {
-      if (self_.has_been_called) return;
-      caller** at = &whole_.line_;
-      while (*at != &self_) at = &(*at)->next;
-      *at = self_.next;
-    }
-    place(const place&) = delete;
-    place& operator=(const place&) = delete;
-
-   private:
-    guarded& whole_;
-    caller& self_;
-  };
-
-  // Calls the first in line whose condition is true.
-  void call_next() noexcept {
-    for (caller** at = &line_; *at != nullptr; at = &(*at)->next) {
-      caller& each = **at;
-      if (!each.is_true(each.pred, value_)) continue;
-      *at = each.next;
-      each.has_been_called = true;
-      each.called.notify_one();
-      return;
-    }
-  }
-
   // For the scopes: after writing, and after reading.
   [[clang::no_thread_safety_analysis]] void unlock(T*) noexcept {
-    if (line_ != nullptr) call_next();
+    if (!line_.is_empty()) line_.call_next(value_);
     mutex_.unlock();
   }
   void unlock(const T*) const noexcept { read_side(mutex_).unlock(); }
 
   mutable Mutex mutex_;
-  caller* line_ = nullptr;
+  line line_;
   T value_{};
 };
 
-// What with_all() may do that others may not. A const guarded is locked for reading.
-struct guarded_access {
-  template <class T, class Mutex>
-  static Mutex& side(guarded<T, Mutex>& g) {
-    return g.mutex_;
-  }
-  template <class T, class Mutex>
-  static read_side<Mutex> side(const guarded<T, Mutex>& g) {
-    return read_side<Mutex>(g.mutex_);
-  }
-  template <class T, class Mutex>
-  static auto adopt(guarded<T, Mutex>& g) {
-    return typename guarded<T, Mutex>::scope(&g);
-  }
-  template <class T, class Mutex>
-  static auto adopt(const guarded<T, Mutex>& g) {
-    return typename guarded<T, Mutex>::shared_scope(&g);
-  }
-
-  template <class First, class... Rest>
-  [[clang::no_thread_safety_analysis]] static void lock(First&& first, Rest&&... rest) {
-    if constexpr (sizeof...(Rest) == 0) {
-      first.lock();
-    } else {
-      std::lock(first, rest...);
-    }
-  }
-};
-
 // Returns f(value1, value2, ...), called under all their locks, by value; a const guarded is locked for reading. Takes the
-// locks in whatever order does not deadlock. The same guarded twice throws std::logic_error.
+// locks by std::lock, so in whatever order does not deadlock. Throws what f throws; the same guarded twice throws
+// std::logic_error("turnkey::with_all: a guarded is named twice") and locks nothing. Go: nothing like it.
 template <class F, class... Guarded>
 requires(sizeof...(Guarded) > 0) auto with_all(F&& f, Guarded&... all) {
   using result = decltype(std::invoke(std::forward<F>(f), *guarded_access::adopt(all).operator->()...));

@@ -8,13 +8,21 @@
 // its index in the order of the arguments. A range of cases does as well as a list: std::vector<select_case>.
 //
 // Guarantees
-//   Of several that are ready, each is as likely as the others. The channels are judged at one moment, all at once.
+//   Of several that are ready, each is as likely as the others. A select happens at one moment: it waits, or runs
+//     otherwise(), only if at that moment none of its channels was ready.
 //   A nil channel is never ready; a closed one always is: to receive, with an empty optional; to send, with an exception.
 //   A channel may be listed several times, and to send as well as to receive; a select never meets itself.
 //   Handlers run after all channels are let go, on the caller. They may wait, select, throw: the value has been received
-//   or sent by then. A value is moved from only if its case is chosen.
-//   No cases, or only nil ones: waits for ever. No polling. No allocation.
+//     or sent by then. They may make a channel of this select nil (a = {}), which takes it out of the next one. What they
+//     return is dropped.
+//   A value is moved from only if its case is chosen.
+//   No cases, or only nil ones: waits for ever, which is a deadlock if nobody else is left. No polling. No allocation.
+//   Order: as of the send or receive that was chosen; see chan.hpp.
 //   If the move of a value throws, select throws it, and no channel has changed; see chan.hpp.
+//   Cost: with one channel ready, somewhat more than the send or receive itself; to wait, one place in a queue for each
+//     channel, and leaving it. Linear in the number of cases; a sort by address besides, if none was ready.
+// Misuse: a closed channel that is chosen to send to throws channel_closed("send on closed channel"); a stored case that is
+// listed twice throws std::logic_error("select: one case listed twice").
 #pragma once
 
 #include <chrono>
@@ -29,166 +37,17 @@
 #include <utility>
 
 #include <turnkey/chan.hpp>
+#include <turnkey/select_cases.hpp>
 
 namespace turnkey {
 
-// What all cases are. A case refers to the channel, and to a value to be moved, that it was made of. Once copied or moved,
-// as into a container, it has them for itself. May be used again, by one select at a time; a value that was sent has gone.
-struct basic_select_case {};
-template <class C>
-concept select_case_type = std::derived_from<std::remove_cvref_t<C>, basic_select_case>;
+// The functions that make cases do not block and touch no channel; that is select's part. All may be called from
+// goroutines and OS threads. A case refers to the channel and to the value to be moved that it was made of, so it is made
+// in select's argument list. Once copied or moved, as into a container, it has them for itself. It may be used again, by
+// one select at a time; a value that was moved into a channel has gone. A handler is optional, and is moved into the case.
 
-// What a handler that was not given does.
-struct do_nothing {
-  void operator()() const noexcept {}
-};
-
-// A channel that a case refers to, and shares once it was copied.
-class case_channel {
- public:
-  explicit case_channel(const channel_handle& lent) noexcept : core_(channel_access::core(lent)) {}
-  explicit case_channel(channel_handle&& given) noexcept : core_(channel_access::core(given)), own_(std::move(given)) {}
-  case_channel(const case_channel& other) noexcept : core_(other.core_), own_(channel_access::share(other.core_)) {}
-  case_channel& operator=(const case_channel&) = delete;
-  ~case_channel() = default;
-  [[nodiscard]] channel_core* core() const noexcept { return core_; }
-
- private:
-  channel_core* core_;
-  channel_handle own_;
-};
-
-template <class T, class Handler>
-class recv_case : public basic_select_case {
- public:
-  template <class Channel>
-  recv_case(Channel&& from, Handler handler) : channel_(std::forward<Channel>(from)), handler_(std::move(handler)) {}
-  recv_case(const recv_case& other) : channel_(other.channel_), handler_(other.handler_) {}
-  recv_case(recv_case&& other) noexcept(std::is_nothrow_move_constructible_v<Handler>)
-      : channel_(other.channel_), handler_(std::move(other.handler_)) {}
-
-  void join(select_core& all, std::size_t index) {
-    value_ = {};
-    node_.channel = channel_.core();
-    node_.value = &value_;
-    if constexpr (!channel_value<T>::is_word) node_.take = channel_value<T>::take_into_optional;
-    all.add(node_, index);
-  }
-  void run() {
-    if constexpr (!std::is_invocable_v<Handler&, std::optional<T>>) {
-      handler_();
-    } else if constexpr (channel_value<T>::is_word) {
-      const bool is_ok = node_.outcome == channel_case::result::done;
-      handler_(is_ok ? std::optional<T>(channel_value<T>::from_word(value_)) : std::nullopt);
-    } else {
-      handler_(std::move(value_));
-    }
-  }
-
- private:
-  using room = std::conditional_t<channel_value<T>::is_word, std::uint64_t, std::optional<T>>;
-  case_channel channel_;
-  Handler handler_;
-  room value_{};
-  select_case_node node_;
-};
-
-template <class T, class Handler>
-class send_case : public basic_select_case {
- public:
-  template <class Channel>
-  send_case(Channel&& to, T&& lent, Handler handler)
-      : channel_(std::forward<Channel>(to)), handler_(std::move(handler)), lent_(std::addressof(lent)) {
-    if constexpr (channel_value<T>::is_word) own(std::move(lent));  // as cheap as a pointer
-  }
-  template <class Channel>
-  send_case(Channel&& to, const T& copied, Handler handler)
-      : channel_(std::forward<Channel>(to)), handler_(std::move(handler)) {
-    own(copied);
-  }
-  send_case(const send_case& other) requires std::is_copy_constructible_v<T> : channel_(other.channel_),
-                                                                               handler_(other.handler_) {
-    own(*other.lent_);
-  }
-  send_case(send_case&& other) : channel_(other.channel_), handler_(std::move(other.handler_)) {
-    own(std::move(*other.lent_));
-  }
-
-  void join(select_core& all, std::size_t index) {
-    node_.channel = channel_.core();
-    node_.is_send = true;
-    node_.value = lent_;
-    if constexpr (channel_value<T>::is_word) {
-      word_ = channel_value<T>::to_word(*lent_);
-      node_.value = &word_;
-    }
-    all.add(node_, index);
-  }
-  void run() { handler_(); }
-
- private:
-  template <class V>
-  void own(V&& v) {
-    lent_ = std::addressof(owned_.emplace(std::forward<V>(v)));
-  }
-
-  case_channel channel_;
-  Handler handler_;
-  std::optional<T> owned_;
-  T* lent_ = nullptr;
-  std::uint64_t word_ = 0;
-  select_case_node node_;
-};
-
-template <class When, class Handler>
-class timeout_case : public basic_select_case {
- public:
-  timeout_case(When when, Handler handler) : when_(when), handler_(std::move(handler)) {}
-  void join(select_core& all, std::size_t index) {
-    if constexpr (requires { typename When::clock; }) {
-      all.until(wait_limit::until(when_), index);
-    } else {
-      all.until(wait_limit::after(when_), index);
-    }
-  }
-  void run() { handler_(); }
-
- private:
-  When when_;
-  Handler handler_;
-};
-
-template <class Handler>
-class stop_case : public basic_select_case {
- public:
-  stop_case(std::stop_token token, Handler handler) : token_(std::move(token)), handler_(std::move(handler)) {}
-  stop_case(const stop_case& other) : token_(other.token_), handler_(other.handler_) {}
-  stop_case(stop_case&& other) : token_(std::move(other.token_)), handler_(std::move(other.handler_)) {}
-
-  void join(select_core& all, std::size_t index) {
-    watch_.reset();
-    if (token_.stop_possible()) all.stopped_by(watch_.emplace(token_), index);
-  }
-  void run() { handler_(); }
-
- private:
-  std::stop_token token_;
-  Handler handler_;
-  std::optional<stop_watch> watch_;
-};
-
-template <class Handler>
-class otherwise_case : public basic_select_case {
- public:
-  explicit otherwise_case(Handler handler) : handler_(std::move(handler)) {}
-  void join(select_core& all, std::size_t index) { all.otherwise(index); }
-  void run() { handler_(); }
-
- private:
-  Handler handler_;
-};
-
-// Receives, and calls handler(std::optional<T>), or handler(). Go: case v, ok := <-c.
+// Receives, and calls handler(std::optional<T>), or handler(). `from`: a chan, a receiver, a timer's channel(). Go: case v,
+// ok := <-c.
 template <class Channel, class Handler = do_nothing>
 [[nodiscard]] auto on_recv(Channel&& from, Handler handler = {}) {
   using end = std::remove_cvref_t<Channel>;
@@ -199,7 +58,8 @@ template <class Channel, class Handler = do_nothing>
   return recv_case<T, Handler>(std::forward<Channel>(from), std::move(handler));
 }
 
-// Sends the value, and calls handler(). If the channel is closed, select throws channel_closed. Go: case c <- v.
+// Sends the value, and calls handler(). If the channel is closed, select throws channel_closed, and the handler is not
+// called. A value that is not to be moved is copied at once, chosen or not. Go: case c <- v.
 template <class Channel, class Handler = do_nothing>
 [[nodiscard]] auto on_send(Channel&& to, typename std::remove_cvref_t<Channel>::value_type&& v, Handler handler = {}) {
   using end = std::remove_cvref_t<Channel>;
@@ -216,8 +76,8 @@ template <class Channel, class Handler = do_nothing>
   return send_case<T, Handler>(std::forward<Channel>(to), v, std::move(handler));
 }
 
-// If no channel was ready for so long, counted from the beginning of select; or at this time. The earliest of several.
-// Go: case <-time.After(d).
+// If no channel was ready for so long, counted from the beginning of select; or at this time. The earliest of several. A
+// time that has passed still looks at the channels once. Allocates nothing, starts no timer. Go: case <-time.After(d).
 template <class Rep, class Period, class Handler = do_nothing>
 [[nodiscard]] auto on_timeout(const std::chrono::duration<Rep, Period>& period, Handler handler = {}) {
   return timeout_case<std::chrono::duration<Rep, Period>, Handler>(period, std::move(handler));
@@ -227,20 +87,22 @@ template <class Clock, class Duration, class Handler = do_nothing>
   return timeout_case<std::chrono::time_point<Clock, Duration>, Handler>(when, std::move(handler));
 }
 
-// If a stop is requested before a channel is ready. If it was requested before, nothing else runs. One at most. Go: case
-// <-ctx.Done().
+// If a stop is requested before a channel is ready. If it was requested before, no other case runs, ready or not. One at
+// most: of several the last counts. A token that can never be stopped is never ready. Go: case <-ctx.Done().
 template <class Handler = do_nothing>
 [[nodiscard]] auto on_stop(std::stop_token token, Handler handler = {}) {
   return stop_case<Handler>(std::move(token), std::move(handler));
 }
 
-// If no channel is ready at once: such a select never waits. One at most. Go: default.
+// If no channel is ready at once: such a select never waits. One at most: of several the last counts. Go: default.
 template <class Handler = do_nothing>
 [[nodiscard]] auto otherwise(Handler handler = {}) {
   return otherwise_case<Handler>(std::move(handler));
 }
 
-// A case of any kind, for containers. Copies are one and the same case. Allocates when it is made.
+// A case of any kind, for containers: what on_recv and its siblings return converts to it. Copies are one and the same
+// case, which must not be in two selects at once. One allocation when it is made: std::bad_alloc. join() and run() are
+// select's. Go: reflect.SelectCase.
 class select_case : public basic_select_case {
  public:
   template <select_case_type Case>
@@ -269,7 +131,8 @@ class select_case : public basic_select_case {
   std::shared_ptr<basic_holder> held_;
 };
 
-// Waits until a case can go on, does what it says, calls its handler. Returns its index. Throws what the handler throws.
+// Waits until a case can go on, does what it says, calls its handler. Returns its index among the arguments, from 0. Throws
+// what the handler throws, channel_closed, and what the move of a value throws. Go: select.
 template <select_case_type... Cases>
 std::size_t select(Cases&&... cases) {
   static_assert(
@@ -284,7 +147,7 @@ std::size_t select(Cases&&... cases) {
   return chosen;
 }
 
-// The same for a range of cases: all of one kind, or select_case.
+// The same for a range of cases: all of one kind, or select_case. Go: reflect.Select.
 template <std::ranges::forward_range Cases>
 requires select_case_type<std::ranges::range_reference_t<Cases>> std::size_t select(Cases&& cases) {
   select_core all;
