@@ -18,8 +18,11 @@
 //   the channel: they run under the channel's latch. A sender can learn of it late, when a receiver makes room for it.
 //   A value that could not be sent has not been moved from.
 //   No allocation after make_chan().
-// chan_status is ok, would_block, closed or timeout.
-// Misuse is an exception, as a panic is in Go: sending on a closed channel, closing twice, closing nil.
+//   Cost: a send or a receive that need not wait is a compare-and-swap, a store and the move of the value.
+// A call that does not throw for it says how it ended by a chan_status: ok; closed, nothing was sent or received, nor will be;
+// would_block, not at once, or stopped; timeout.
+// Misuse is an exception, as a panic is in Go: sending on a closed channel, closing twice, closing nil. Waiting for a channel
+// that nobody will ever serve, nil for one, is a deadlock if nobody else is left.
 // A handle that is in use must not be assigned to or destroyed by another: a waiting call keeps no handle of its own.
 #pragma once
 
@@ -38,21 +41,22 @@
 
 namespace turnkey {
 
-// "send on closed channel", "close of closed channel".
+// what(): "send on closed channel" or "close of closed channel".
 class channel_closed : public std::logic_error {
  public:
   explicit channel_closed(const char* what) : std::logic_error(what) {}
   ~channel_closed() override;
 };
 
-// What chan, sender and receiver have in common. Copying, comparing and asking never block.
+// What chan, sender and receiver have in common. Copying, comparing and asking never block, allocate or throw. A copy is an
+// atomic addition; the last handle to go destroys what is left in the channel.
 class any_chan : public channel_handle {
  public:
   constexpr any_chan() noexcept = default;
   // False: nil.
   explicit operator bool() const noexcept { return channel_access::core(*this) != nullptr; }
-  // The values in the channel's buffer, and how many there is room for. May be out of date at once; orders nothing. Go:
-  // len, cap.
+  // The values in the channel's buffer, and how many there is room for; 0 of nil. May be out of date at once; orders nothing.
+  // Go: len, cap.
   [[nodiscard]] std::size_t size() const noexcept { return *this ? channel_access::core(*this)->size() : 0; }
   [[nodiscard]] std::size_t capacity() const noexcept { return *this ? channel_access::core(*this)->capacity() : 0; }
   // Whether both are the same channel.
@@ -64,7 +68,8 @@ class any_chan : public channel_handle {
   explicit any_chan(channel_core* one_handle) noexcept : channel_handle(one_handle) {}
 };
 
-// A sender's half. May be called from goroutines and OS threads. Costs a compare-and-swap and a store if nobody waits.
+// A sender's half. May be called from goroutines and OS threads, at any time, concurrently. Throws what copying or moving a
+// value throws.
 template <class T, class Handle>
 class sending_end {
  public:
@@ -72,7 +77,8 @@ class sending_end {
   // before. A nil channel: waits for ever. Here and below, a value that is not to be moved is copied first. Go: c <- v.
   void send(T&& v) const { transfer(v, wait_limit()); }
   void send(const T& v) const requires std::is_copy_constructible_v<T> { send(T(v)); }
-  // The same until a stop is requested; false: stopped. A stop that was requested before: does not try.
+  // The same until a stop is requested; false: stopped, and nothing was sent. A stop that was requested before: does not try.
+  // Go: select { case c <- v: case <-ctx.Done(): }.
   bool send(T&& v, std::stop_token token) const {
     if (!token.stop_possible()) return transfer(v, wait_limit());
     stop_watch watch(std::move(token));
@@ -81,10 +87,11 @@ class sending_end {
   bool send(const T& v, std::stop_token token) const requires std::is_copy_constructible_v<T> {
     return send(T(v), std::move(token));
   }
-  // ok, or at once would_block or closed: does not throw for that. Go: a select with default.
+  // ok, or at once would_block or closed: does not throw for that. Never blocks, never fails spuriously. Go: a select with
+  // default.
   chan_status try_send(T&& v) const { return channel_value<T>::try_send(core(), v); }
   chan_status try_send(const T& v) const requires std::is_copy_constructible_v<T> { return try_send(T(v)); }
-  // ok, closed, or timeout after `period` or at `when`. A time that has passed still tries once.
+  // ok, closed, or timeout after `period` or at `when`. A time that has passed still tries once. Go: a select with time.After.
   template <class Rep, class Period>
   chan_status send_for(T&& v, const std::chrono::duration<Rep, Period>& period) const {
     return channel_value<T>::send(core(), v, wait_limit::after(period));
@@ -105,7 +112,8 @@ class sending_end {
   }
 
   // No more values will come. Receivers get what is in the buffer, then "closed"; whoever waits to send gets the
-  // exception. Throws channel_closed("close of closed channel"), std::logic_error("close of nil channel"). Never blocks.
+  // exception. Throws channel_closed("close of closed channel"), std::logic_error("close of nil channel"). Never blocks. By
+  // one who knows that nobody sends any more; who only receives need not and cannot. Go: close.
   void close() const { channel_core::close(core()); }
 
  private:
@@ -118,7 +126,8 @@ class sending_end {
   }
 };
 
-// A receiver's half. May be called from goroutines and OS threads. Costs as sending does.
+// A receiver's half. May be called from goroutines and OS threads, at any time, concurrently. Throws what moving a value
+// throws.
 template <class T, class Handle>
 class receiving_end {
  public:
@@ -128,7 +137,8 @@ class receiving_end {
     channel_value<T>::receive(core(), v, wait_limit());
     return v;
   }
-  // The same until a stop is requested; empty if it was. A stop that was requested before: does not try.
+  // The same until a stop is requested; empty if it was, as if closed: recv(v, token) tells which. A stop that was requested
+  // before: does not try. Go: select { case v, ok := <-c: case <-ctx.Done(): }.
   std::optional<T> recv(std::stop_token token) const {
     if (!token.stop_possible()) return recv();
     std::optional<T> v;
@@ -145,9 +155,9 @@ class receiving_end {
     const chan_status status = channel_value<T>::receive(core(), v, wait_limit::stopped_by(watch));
     return status == chan_status::timeout ? chan_status::would_block : status;
   }
-  // ok, or at once would_block or closed. Go: a select with default.
+  // ok, or at once would_block or closed. Never blocks, never fails spuriously. Go: a select with default.
   chan_status try_recv(T& v) const { return channel_value<T>::try_receive(core(), v); }
-  // ok, closed, or timeout after `period` or at `when`. A time that has passed still tries once.
+  // ok, closed, or timeout after `period` or at `when`. A time that has passed still tries once. Go: a select with time.After.
   template <class Rep, class Period>
   chan_status recv_for(T& v, const std::chrono::duration<Rep, Period>& period) const {
     return channel_value<T>::receive(core(), v, wait_limit::after(period));
@@ -157,7 +167,9 @@ class receiving_end {
     return channel_value<T>::receive(core(), v, wait_limit::until(when));
   }
 
-  // Every value until the channel is closed and empty: for (T& v : c). begin() and ++ wait. Go: range.
+  // Every value until the channel is closed and empty: for (T& v : c). begin() and ++ wait, and throw what T's move throws. An
+  // iterator has the value and a handle, so the loop's variable may be moved from, and `c` may go. Several may iterate at
+  // once: each value goes to one of them. Of nil: waits for ever. Go: range.
   class iterator {
    public:
     using iterator_concept = std::input_iterator_tag;
@@ -184,7 +196,7 @@ class receiving_end {
   channel_core* core() const noexcept { return channel_access::core(static_cast<const Handle&>(*this)); }
 };
 
-// Both ends. Go: chan T.
+// Both ends. T may be move-only, and must not throw when destroyed. Go: chan T.
 template <class T>
 class chan : public any_chan, public sending_end<T, chan<T>>, public receiving_end<T, chan<T>> {
   static_assert(std::is_object_v<T> && !std::is_array_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T>,
@@ -203,7 +215,7 @@ class chan : public any_chan, public sending_end<T, chan<T>>, public receiving_e
   explicit chan(channel_core* one_handle) noexcept : any_chan(one_handle) {}
 };
 
-// The end that sends, and closes. Go: chan<- T.
+// The end that sends, and closes. What a chan<T> converts to; there is no way back. Go: chan<- T.
 template <class T>
 class sender : public any_chan, public sending_end<T, sender<T>> {
  public:
@@ -212,7 +224,7 @@ class sender : public any_chan, public sending_end<T, sender<T>> {
   sender(chan<T> both) noexcept : any_chan(std::move(both)) {}
 };
 
-// The end that receives. Go: <-chan T.
+// The end that receives. What a chan<T> converts to; there is no way back. Go: <-chan T.
 template <class T>
 class receiver : public any_chan, public receiving_end<T, receiver<T>> {
  public:
@@ -225,8 +237,9 @@ class receiver : public any_chan, public receiving_end<T, receiver<T>> {
   explicit receiver(channel_core* one_handle) noexcept : any_chan(one_handle) {}
 };
 
-// A channel with room for `capacity` values; with none, sender and receiver meet. One allocation. Throws
-// std::invalid_argument if negative, std::length_error if no memory could hold it, std::bad_alloc if this one does not.
+// A channel with room for `capacity` values; with none, sender and receiver meet. One allocation, all of it at once. Throws
+// std::invalid_argument("makechan: size out of range") if negative, std::length_error with the same words if no memory could
+// hold it, std::bad_alloc if this one does not.
 // Go: make(chan T, n).
 template <class T>
 [[nodiscard]] chan<T> make_chan(std::ptrdiff_t capacity = 0) {

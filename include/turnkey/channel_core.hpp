@@ -31,7 +31,7 @@ class wait_edges;
 struct select_state;
 class select_core;
 
-// How a call ended that does not wait, or not for ever. would_block is also said of a call that was stopped.
+// For users too, unlike the rest: how a call of a channel ended. See chan.hpp; would_block is also said of one that was stopped.
 enum class chan_status : std::uint8_t { ok, would_block, closed, timeout };
 
 // How a channel treats the values of one type.
@@ -73,7 +73,8 @@ struct select_case_node : channel_case {
   alignas(std::max_align_t) std::byte room[waiter_size];
 };
 
-// The cases of one select, and running it. Lives for one call.
+// The cases of one select, and running it. Lives for one call. It links the nodes of the cases, which must stay where they are
+// until it goes; a node knows by `owner` that it is listed, so that one case is not listed twice.
 class select_core {
  public:
   static constexpr std::size_t none = SIZE_MAX;
@@ -85,6 +86,7 @@ class select_core {
     for (select_case_node* node = first_; node != nullptr; node = node->next) node->owner = nullptr;
   }
 
+  // Lists a case of a channel, nil ones too. Throws std::logic_error if it is listed already.
   void add(select_case_node& node, std::size_t index) {
     if (node.owner == this) throw std::logic_error("select: one case listed twice");
     node.outcome = channel_case::result::none;
@@ -98,6 +100,7 @@ class select_core {
     node.next = first_;
     first_ = &node;
   }
+  // The cases without a channel. Of several limits the earliest counts, of the others the last.
   void otherwise(std::size_t index) noexcept { otherwise_ = index; }
   void until(const wait_limit& limit, std::size_t index) noexcept {
     if (timeout_ != none && limit.deadline() >= limit_.deadline()) return;
@@ -145,6 +148,7 @@ class channel_core {
   // ok, closed or would_block.
   static chan_status try_send(channel_core* channel, void* value);
   static chan_status try_receive(channel_core* channel, void* to, channel_case::take_function take);
+  // Throw what chan's close() and send() say.
   static void close(channel_core* channel);
   [[noreturn]] static void throw_send_on_closed();
 

@@ -23,7 +23,8 @@
 // Changing the value of an element that is there, by m[k] = v as well, disturbs no iterator.
 // References to values are the map's own, for better or worse: nobody watches them.
 //
-// Cost: see map_guard.hpp.
+// Cost: two instructions a look-up, one comparison a step of an iteration, four to seven instructions a write, beside what Map
+// takes; 24 bytes. It allocates and blocks as Map does. See map_guard.hpp.
 #pragma once
 
 #include <concepts>
@@ -39,6 +40,9 @@
 namespace turnkey {
 
 // Reads and writes as std's containers: const members read, the others write, except find, at, begin and end, which read.
+// Any number may read at once, from goroutines and OS threads; who writes must be alone. Each function does and throws what its
+// namesake of Map does and throws. Keys are given as a K: there is no look-up by what merely compares with one. Go: the index
+// expression, delete, len, range.
 template <class K, class V, class Map = std::unordered_map<K, V>>
 class checked_map {
   template <class Base>
@@ -53,12 +57,14 @@ class checked_map {
   using iterator = basic_iterator<typename Map::iterator>;
   using const_iterator = basic_iterator<typename Map::const_iterator>;
 
+  // Holds nothing, a given map, the elements of a list, or of a range.
   checked_map() = default;
   explicit checked_map(Map map) : map_(std::move(map)) {}
   checked_map(std::initializer_list<value_type> elements) : map_(elements) {}
   template <std::input_iterator It>
   checked_map(It first, It last) : map_(first, last) {}
-  // A copy reads the other one, a move writes to it.
+  // A copy reads the other one, a move writes to it and leaves it empty. Assigning writes to this one, and so disturbs its
+  // iterators.
   checked_map(const checked_map& other) : map_((other.guard_.read(), other.map_)) {}
   checked_map(checked_map&& other) noexcept(std::is_nothrow_move_constructible_v<Map>) : map_(other.give_away()) {}
   checked_map& operator=(const checked_map& other) {
@@ -77,10 +83,11 @@ class checked_map {
   }
   ~checked_map() = default;
 
-  // Not checked, as Go's len.
+  // Not checked, as Go's len: may be out of date at once if another writes.
   [[nodiscard]] size_type size() const noexcept { return map_.size(); }
   [[nodiscard]] bool empty() const noexcept { return map_.empty(); }
 
+  // Look-ups; end() or false if it is not there. Go: m[k], v, ok := m[k].
   [[nodiscard]] bool contains(const K& key) const {
     guard_.read();
     return map_.contains(key);
@@ -104,9 +111,11 @@ class checked_map {
     return const_iterator(map_.find(key), guard_, seen);
   }
 
-  // A write, even if the key is there: this is how values are assigned.
+  // A write, even if the key is there: this is how values are assigned. The assignment to what it returns comes afterwards and is
+  // not watched, as in Go. Go: m[k] = v.
   V& operator[](const K& key) { return at_or_new(key); }
   V& operator[](K&& key) { return at_or_new(std::move(key)); }
+  // Writes, whether they add an element or not; the iterator to the key's element, and whether it is new.
   template <class... Args>
   std::pair<iterator, bool> try_emplace(const K& key, Args&&... args) {
     return added([&] { return map_.try_emplace(key, std::forward<Args>(args)...); });
@@ -134,6 +143,7 @@ class checked_map {
     return added([&] { return map_.emplace(std::forward<Args>(args)...); });
   }
 
+  // How many were erased: 1 or 0. Go: delete.
   size_type erase(const K& key) {
     map_guard::write once(guard_);
     const size_type erased = map_.erase(key);
@@ -151,17 +161,19 @@ class checked_map {
     }
     return iterator(std::move(next), guard_, guard_.begin());
   }
+  // Go: clear.
   void clear() {
     map_guard::write once(guard_);
     once.change();
     map_.clear();
   }
-  // Disturbs iterators.
+  // Makes room, if Map can. Disturbs iterators.
   void reserve(size_type count) {
     map_guard::write once(guard_);
     once.change();
     map_.reserve(count);
   }
+  // Writes to both, and disturbs the iterators of both.
   void swap(checked_map& other) {
     if (this == &other) return;
     map_guard::write once(guard_);
@@ -172,6 +184,8 @@ class checked_map {
   }
   friend void swap(checked_map& a, checked_map& b) { a.swap(b); }
 
+  // In the order of Map; Go's is random. begin() reads, and has the next change recorded, so that a report can name who made
+  // it. end() is not checked. Go: range.
   [[nodiscard]] iterator begin() {
     const map_guard::changes seen = guard_.begin();
     return iterator(map_.begin(), guard_, seen);
@@ -212,7 +226,8 @@ class checked_map {
   map_guard guard_;
 };
 
-// Forward only. Fatal to use (other than to compare, assign and destroy) once an element has come or gone.
+// Forward only. Fatal to use (other than to compare, assign and destroy) once an element has come or gone, and at the end. A
+// default-constructed one must be assigned to first. One iterator is for one thread of control at a time.
 template <class K, class V, class Map>
 template <class Base>
 class checked_map<K, V, Map>::basic_iterator {
@@ -262,7 +277,8 @@ class checked_map<K, V, Map>::basic_iterator {
   map_guard::changes seen_ = map_guard::at_end;
 };
 
-// Erases the elements for which pred(element) is true, and says how many those were. std: std::erase_if.
+// Erases the elements for which pred(element) is true, and says how many those were. A write for each of them, reads between.
+// If pred throws, those before are gone. Go: maps.DeleteFunc. std: std::erase_if.
 template <class K, class V, class Map, class Predicate>
 typename Map::size_type erase_if(checked_map<K, V, Map>& map, Predicate pred) {
   typename Map::size_type erased = 0;

@@ -15,11 +15,15 @@
 //     bucket finish, which is a few instructions. Writes to different keys rarely meet. Growth is spread over the writes that
 //     come past, and stops nobody.
 //   Your code - Hash, Equal, copies, destructors, f - runs while no lock is held, update()'s f under its key's lock. It may
-//     use this map, block, or throw. What throws leaves the map as it was.
+//     use this map, block, or throw. What throws leaves the map as it was. Equal, == and copies may be called several times,
+//     and for what is thrown away afterwards, if others write meanwhile; f of update() is called once.
 //   A value never changes in place: load() gives a copy, a write puts another in its place. What was replaced or erased is
 //     destroyed when nobody reads it any more, at some later write, by clear(), or with the map.
-// Cost: 16 to 35 bytes for each entry in the table; if it does not lie there, also one allocation of 24 bytes and key and
-// value. The table never shrinks, except by clear().
+// Cost: load() is a hash, a look at the key's bucket, and at the entry if that does not lie there, and a copy of the value. A
+// write is a compare-and-swap and a few stores besides. 16 to 35 bytes for each entry in the table; if it does not lie there,
+// also one allocation of 24 bytes and key and value. The table never shrinks, except by clear().
+// Misuse: a write to a key inside what the map has called to write that key, f of update() above all, throws std::logic_error
+// ("turnkey::concurrent_map: what is called while a key is written, such as f in update(k, f), must not write to it").
 #pragma once
 
 #include <concepts>
@@ -40,7 +44,9 @@ namespace turnkey {
 
 // All members may be called at any time from goroutines and OS threads, also by your code that the map itself has called.
 // Keys: wherever a key is asked for, a K or what converts to one; if Hash and Equal are both transparent, as they are for
-// std::string, whatever they take - no K is made for a lookup. Each function that writes may throw std::bad_alloc.
+// std::string, whatever they take - no K is made for a lookup. Each function that writes may throw std::bad_alloc; load(),
+// range() and size() only if they are the first that a thread calls, or inside another. A string of 2^32 characters or more is
+// no key: std::length_error. None blocks, but update(), who writes to a key that is being updated, and as said of load().
 template <class K, class V, class Hash = map_hash<K>, class Equal = std::equal_to<>>
 class concurrent_map {
   static_assert(std::is_same_v<K, std::remove_cvref_t<K>> && std::is_same_v<V, std::remove_cvref_t<V>>,
@@ -50,6 +56,7 @@ class concurrent_map {
       "concurrent_map<K, V>: load() copies V out, so V must be copyable; hold a std::shared_ptr to what is not");
 
  public:
+  // Empty. Allocates at the first write. Nobody may use it any more when it is destroyed.
   concurrent_map() = default;
   explicit concurrent_map(Hash hash, Equal equal = Equal()) : engine_(std::move(hash), std::move(equal)) {}
   concurrent_map(const concurrent_map&) = delete;             // cannot be copied: others may be changing it
@@ -137,7 +144,8 @@ class concurrent_map {
   // key's value, or takes the key out. No other write to the key comes between: they wait, as long as f takes, and park.
   // Reads see the old value until f has returned. f may use the map, also update() other keys (mind the order, as with
   // any two locks); if it writes to k itself, that throws std::logic_error. If f throws, nothing has happened.
-  // If clear() comes while f runs, the update counts as done before it. Go: nothing.
+  // If clear() comes while f runs, the update counts as done before it. Its result is dropped. Cost: a mutex of the key's own,
+  // which lives as long as somebody has it or waits for it, besides a write's. Go: nothing.
   template <class Q = K, class F>
   void update(Q&& key, F&& f) {
     static_assert(std::is_invocable_v<F&&, std::optional<V>&>, "update(k, f): f must take a std::optional<V>&");
@@ -166,7 +174,7 @@ class concurrent_map {
     }
   }
 
-  // Takes everything out, at one moment. Go: Clear.
+  // Takes everything out, at one moment, and destroys what nobody reads any more. Go: Clear.
   void clear() { engine_.clear(); }
 
   // How many entries there are: exact if nobody writes meanwhile. Adds up a few counters. Go: nothing.

@@ -3,6 +3,13 @@
 // A slot is a few 64-bit words that are read and written one by one. Small plain keys and values lie in the slot itself
 // (map_flat_entry). For all others the slot is a pointer to a node (map_node_entry). A node never changes, a store puts
 // another one in its place; except that a value which fits a word is overwritten in the node.
+//
+// Both kinds of entry offer the engine the same:
+//   raw       the words of a slot              open(raw)    what a reader sees of them: a view
+//   owned     an entry that is in no slot yet  make(...)    one; publish(owned) the words for a slot, which owns it then
+//   view      gives key() and value()          peek(owned)  the view of it
+//   is_flat, is_overwritten                    whether there is no node; whether a store may overwrite the value in its node
+//   registered                                 what update() registers a key's lock under, without making a K
 #pragma once
 
 #include <array>
@@ -65,6 +72,7 @@ struct map_retired {
 
 // --- key and value in the slot ----------------------------------------------------------------------------------------
 
+// Reading it is copying words: whether they belong together is for the engine to find out, by the bucket's version.
 template <class K, class V>
 class map_flat_entry {
  public:
@@ -105,7 +113,7 @@ concept map_fits_a_slot =
 
 // --- key and value in a node ------------------------------------------------------------------------------------------
 
-// A value as a node holds it.
+// A value as a node holds it: for good, or in a word that stores overwrite.
 template <class V>
 class map_value {
  public:
@@ -144,12 +152,14 @@ requires(std::is_trivially_copyable_v<V> && sizeof(V) <= 8) class map_value<V> {
   map_word word_;
 };
 
+// What the engine knows of a node without its type.
 struct map_node_head : map_retired {
   explicit map_node_head(std::uint64_t full_hash) noexcept : hash(static_cast<std::uint32_t>(full_hash)) {}
   const std::uint32_t hash;                  // the low bits: which bucket, in any table
   std::atomic<std::uint32_t> references{1};  // the map, and each range() that is at it
 };
 
+// One allocation for key and value.
 template <class K, class V>
 struct map_node : map_node_head {
   template <class Q, class U>
@@ -220,6 +230,7 @@ struct map_string_node : map_node_head {
   }
 };
 
+// The slot is a pointer; null is a free slot.
 template <class K, class Node>
 class map_node_entry {
  public:

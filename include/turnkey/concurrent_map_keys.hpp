@@ -15,6 +15,7 @@ namespace parking {
 class control;
 }
 
+// The lists of the locks that there are, by the hash of the key, in stripes so that keys rarely meet.
 class map_key_locks {
  public:
   struct lock;

@@ -1,5 +1,5 @@
 // turnkey/concurrent_map_table.hpp -- the memory of a concurrent_map: buckets, tables, how many entries. Not for direct
-// use.
+// use. What may be done to it, and in which order, is at the top of concurrent_map_engine.hpp.
 #pragma once
 
 #include <array>

@@ -10,8 +10,11 @@
 //   that wait at that moment, and no later ones. A notify that finds nobody is not remembered.
 //   Order: what was done before a notify is seen by the wait that it wakes (besides what the lock orders).
 //   Lifetime: may be destroyed as soon as every wait has returned, even while the notify is still returning.
-//   Works with any BasicLockable: turnkey's and std's locks and guards. No allocation.
+//   Works with any BasicLockable: turnkey's and std's locks and guards.
+//   Cost: a notify that finds nobody is one load. 16 bytes. No allocation.
 // A wait gives up the lock and takes it back, also when it ends by time, by a stop or by an exception.
+// Misuse: waiting with a lock that one does not hold is its own unlock()'s misuse: fatal for turnkey::mutex, a
+// std::system_error for std::unique_lock.
 #pragma once
 
 #include <atomic>
@@ -46,7 +49,8 @@ class condition_variable {
   // Wakes everyone who waits now. Never blocks. Go: Broadcast.
   void notify_all() noexcept;
 
-  // Unlocks `lock`, waits for a notify, locks it again. `lock` must be held. Go: Wait.
+  // Unlocks `lock`, waits for a notify, locks it again. `lock` must be held. Throws what its lock() and unlock() throw. Go:
+  // Wait.
   template <class Lock>
   void wait(Lock& lock) {
     wait_within(wait_limit(), lock);
@@ -58,7 +62,8 @@ class condition_variable {
   }
 
   // The same with an end: std::cv_status::timeout if it was the time that ended it; with a predicate, what pred()
-  // says at the end.
+  // says at the end, and pred() is asked first. Without one, a time that has passed gives up the lock for a moment all the
+  // same. Go: nothing.
   template <class Lock, class Rep, class Period>
   std::cv_status wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& period) {
     return status(wait_within(wait_limit::after(period), lock));
@@ -76,7 +81,7 @@ class condition_variable {
     return wait_within(wait_limit::until(when), lock, pred);
   }
 
-  // The same until a stop is requested: what pred() says at the end. As std::condition_variable_any.
+  // The same until a stop is requested: what pred() says at the end. As std::condition_variable_any. Go: nothing.
   template <class Lock, class Predicate>
   bool wait(Lock& lock, std::stop_token token, Predicate pred) {
     stop_watch watch(std::move(token));

@@ -12,6 +12,7 @@
 //   Order: none. Neither add() nor load() publishes anything else.
 //   Cost: add() is a few plain instructions on memory that only this OS thread writes; load() reads 8 bytes for each OS
 //     thread there has been at once. 16 bytes, and 8 for each thread that adds. constexpr constructor, no allocation by it.
+//     Only the first 65,535 at once have such memory: each add() to one beyond is an atomic read-modify-write.
 //   Lifetime: may be destroyed as soon as the last call on it has returned.
 // The sum is kept modulo 2^64. add() is not for signal handlers: one that interrupts an add() may undo it.
 #pragma once
@@ -29,7 +30,7 @@ class counter {
   counter(const counter&) = delete;             // cannot be copied: nobody would add to the copy
   counter& operator=(const counter&) = delete;  // cannot be copied
 
-  // Adds n, which may be negative. Never blocks. Go: Add.
+  // Adds n, which may be negative; ++ adds 1. Never blocks. Go: Add, without what it returns.
   void add(std::int64_t n) noexcept;
   void operator++() noexcept { add(1); }
   void operator++(int) noexcept { add(1); }  // the value before is not known, so there is none to return

@@ -10,7 +10,9 @@
 // Guarantees
 //   Order: what was done before go() is seen by the goroutine. The end of a goroutine orders nothing: use a wait_group.
 //   An exception that leaves a goroutine ends the program: "panic: " + what(), exit status 2.
-//   A goroutine that overruns its stack ends the program: "fatal error: stack overflow", exit status 2.
+//   A goroutine that overruns its stack ends the program: "fatal error: stack overflow", exit status 2. So does one that gets
+//   none, as it first runs: "fatal error: out of memory: no stack for a goroutine".
+// All functions may be called from goroutines and OS threads, at any time, concurrently.
 #pragma once
 
 #include <chrono>
@@ -49,6 +51,7 @@ class goroutine_launch {
   goroutine_launch& operator=(const goroutine_launch&) = delete;
 
   [[nodiscard]] void* room() const noexcept { return room_; }
+  // The callable has been put into the room: makes the goroutine ready, and gives up the right to it.
   void start() noexcept;
   // If f is a null pointer or an empty std::function, ends the program: "go of nil func value".
   template <class F>
@@ -59,6 +62,7 @@ class goroutine_launch {
     }
   }
 
+  // go(), wait_group::go and task_group::go, but for the null check's place and the address of the call.
   template <class F, class... Args>
   static void launch(const void* site, const goroutine_options* options, F&& f, Args&&... args) {
     static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
@@ -84,13 +88,15 @@ class goroutine_launch {
 // Starts f(args...) in a goroutine of its own. Arguments are decay-copied, as std::thread copies them; the result of f
 // is dropped. Never blocks. A null function pointer or empty std::function is fatal: "go of nil func value".
 // Throws std::bad_alloc, std::system_error if not even one thread can be had, and what the copies throw; nothing was
-// started then. Cost: tens of nanoseconds; no stack until it first runs. Go: the go statement.
+// started then. Cost: tens of nanoseconds; no stack until it first runs; an allocation if f and its arguments take more than
+// 64 bytes, or are aligned to more than 16. Go: the go statement.
 template <class F, class... Args>
 requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>) [[gnu::noinline]] void go(F&& f, Args&&... args) {
   goroutine_launch::launch(__builtin_return_address(0), nullptr, std::forward<F>(f), std::forward<Args>(args)...);
 }
 
-// The same with a name or a stack size. Throws std::invalid_argument for a stack above 1 GiB.
+// The same with a name or a stack size: go({.name = "writer"}, f). Throws std::invalid_argument for a stack above 1 GiB. With a
+// name, 32 bytes are the limit for what is not allocated.
 template <class F, class... Args>
 [[gnu::noinline]] void go(const goroutine_options& options, F&& f, Args&&... args) {
   goroutine_launch::launch(__builtin_return_address(0), &options, std::forward<F>(f), std::forward<Args>(args)...);
@@ -99,13 +105,15 @@ template <class F, class... Args>
 // How many goroutines may run at the same time. Default: the CPUs that this process may use, by affinity and by cgroup
 // quota (rounded up); TURNKEY_MAXPROCS=n overrides it. Go: GOMAXPROCS(0).
 [[nodiscard]] int max_procs() noexcept;
-// Sets it, returns what it was. Takes effect as workers come to their next scheduling point. n < 1, or more than 4096,
-// throws std::invalid_argument. Go: GOMAXPROCS(n).
+// Sets it, returns what it was. Never blocks: takes effect as workers come to their next scheduling point. n < 1, or more
+// than 4096, throws std::invalid_argument. Go: GOMAXPROCS(n).
 int set_max_procs(int n);
-// Goroutines that were started and have not ended. Approximate while they start and end. Go: NumGoroutine.
+// Goroutines that were started and have not ended; main, an OS thread, is not one. Approximate while they start and end.
+// Adds up two counters of each worker. Go: NumGoroutine, which counts main.
 [[nodiscard]] std::size_t num_goroutines() noexcept;
 
-// Tells the scheduler that this goroutine is about to block its OS thread; see blocking().
+// Tells the scheduler, for as long as it lives, that this goroutine is about to block its OS thread; see blocking(), which
+// makes one. Belongs to one goroutine's stack. One inside another does nothing.
 class blocking_scope {
  public:
   blocking_scope() noexcept;
@@ -117,9 +125,11 @@ class blocking_scope {
   void* worker_;
 };
 
-// Runs f, which may block its OS thread (a system call, a foreign library), and returns its result; meanwhile other
-// goroutines get another thread. On an OS thread it just runs f. f must not wait in turnkey while it is on a goroutine's
-// critical path: it may, but then the hint is wasted. Go: entering a system call.
+// Runs f, which may block its OS thread (a system call, a foreign library), and returns its result, or throws what it throws;
+// meanwhile other goroutines get another thread. On an OS thread it just runs f. f may wait in turnkey; but the first such wait
+// ends the hint, and what f does afterwards holds its worker again. Afterwards this goroutine may have to wait for its turn, if
+// max_procs() others run. While f runs, nobody's waiting is taken for a deadlock. Cost: two atomic read-modify-writes, and a
+// wake if others are ready. Go: entering a system call.
 template <class F>
 decltype(auto) blocking(F&& f) {
   const blocking_scope scope;
@@ -129,11 +139,13 @@ decltype(auto) blocking(F&& f) {
 // What a thread of control can do about itself. All of it works on an OS thread too.
 namespace this_goroutine {
 
-// Lets other goroutines run first. On an OS thread: std::this_thread::yield. Go: Gosched.
+// Lets other goroutines run first; returns at once if there are none. On an OS thread: std::this_thread::yield. Go: Gosched.
 void yield() noexcept;
-// 1, 2, 3 ... in the order of their start per thread, never used again; 0 on an OS thread.
+// A number of its own, from 1, never used again; 0 on an OS thread. Those that one thread starts have rising numbers, with
+// gaps. Reports show it. Cost: two loads. Go: nothing, on purpose.
 [[nodiscard]] std::uint64_t get_id() noexcept;
-// Waits until the limit ends: false if a stop ended it, else true. The functions below call it.
+// Waits until the limit ends: false if a stop ended it, else true. The functions below call it. A goroutine for whose timer
+// there is no memory ends the program: "fatal error: out of memory: no room for a timer"; that goes for every timed wait.
 bool sleep_within(const wait_limit& limit) noexcept;
 
 // Waits for `period`, at least; returns at once if it is not positive. The worker runs other goroutines. Go: time.Sleep.
@@ -141,12 +153,13 @@ template <class Rep, class Period>
 void sleep_for(const std::chrono::duration<Rep, Period>& period) {
   sleep_within(wait_limit::after(period));
 }
-// Waits until `when`, at least.
+// Waits until `when`, at least; returns at once if that has passed. Go: time.Sleep(time.Until(when)).
 template <class Clock, class Duration>
 void sleep_until(const std::chrono::time_point<Clock, Duration>& when) {
   sleep_within(wait_limit::until(when));
 }
-// The same, but a stop request ends the sleep early: true if it slept in full.
+// The same, but a stop request ends the sleep early: true if it slept in full. False at once if the stop was requested before.
+// Go: a select of time.After and ctx.Done().
 template <class Rep, class Period>
 bool sleep_for(const std::chrono::duration<Rep, Period>& period, std::stop_token token) {
   stop_watch watch(std::move(token));

@@ -5,8 +5,13 @@
 //   turnkey::lock_guard hold(mu);
 //   balance += amount;               // without the guard, -Wthread-safety warns here
 //
-// They do what their std namesakes do. Use those if you do not compile with -Wthread-safety: they work as well.
-// A guard belongs to one thread of control at a time; it is not itself synchronised.
+// They do what their std namesakes do, with two differences: they cannot be moved, which the analysis could not follow, and
+// they have no timed or stoppable forms. Use std's if you do not compile with -Wthread-safety: they work as well.
+// GCC does not know guarded_by, and says so; -Wno-attributes silences it.
+//
+// Any Lockable will do for a `Mutex`. What blocks, for how long, and what is ordered is the mutex's; what it throws comes
+// through (turnkey's throw nothing). Cost: the mutex's, and nothing. A guard belongs to one thread of control at a time; it is
+// not itself synchronised. It must not outlive its mutex. Go: mu.Lock(), defer mu.Unlock().
 #pragma once
 
 #include <mutex>  // std::adopt_lock_t and its siblings
@@ -21,7 +26,8 @@ namespace turnkey {
 // Version 14 of clang-format takes the & in front of an attribute for an operator.
 // clang-format off
 
-// Holds `Mutex` from construction to destruction. Blocks in its constructor as lock() does.
+// Holds `Mutex` from construction to destruction. Blocks in its constructor as lock() does; with std::adopt_lock the caller
+// has it already.
 template <class Mutex>
 class [[nodiscard, clang::scoped_lockable]] lock_guard {
  public:
@@ -36,8 +42,10 @@ class [[nodiscard, clang::scoped_lockable]] lock_guard {
   Mutex& mu_;
 };
 
-// Holds `Mutex` for writing, may let go of it and take it again. Destruction releases what it still holds.
-// Misuse: lock() while held, unlock() while not: std::system_error, as std::unique_lock.
+// Holds `Mutex` for writing, may let go of it and take it again. Destruction releases what it still holds. With
+// std::adopt_lock the caller has it already, with std::defer_lock it is not locked yet.
+// Misuse throws std::system_error, as std::unique_lock does: lock() or try_lock() while held, with
+// std::errc::resource_deadlock_would_occur; unlock() while not, with std::errc::operation_not_permitted.
 template <class Mutex>
 class [[nodiscard, clang::scoped_lockable]] unique_lock {
  public:
@@ -49,6 +57,7 @@ class [[nodiscard, clang::scoped_lockable]] unique_lock {
   unique_lock(const unique_lock&) = delete;
   unique_lock& operator=(const unique_lock&) = delete;
 
+  // As the mutex's own: lock() waits, the others never do.
   [[clang::acquire_capability()]] void lock();
   [[nodiscard, clang::try_acquire_capability(true)]] bool try_lock();
   [[clang::release_capability()]] void unlock();
@@ -61,7 +70,7 @@ class [[nodiscard, clang::scoped_lockable]] unique_lock {
   bool owns_;
 };
 
-// Holds `Mutex` for reading; otherwise as unique_lock.
+// Holds `Mutex` for reading, by lock_shared() and its siblings; otherwise as unique_lock.
 template <class Mutex>
 class [[nodiscard, clang::scoped_lockable]] shared_lock {
  public:

@@ -15,7 +15,8 @@
 //   Cost: lock() and unlock() uncontended are one atomic read-modify-write and one plain store (two
 //     read-modify-writes where the kernel has no restartable sequences). 16 bytes. No allocation, ever.
 // Misuse ends the program, in every build: "fatal error: sync: unlock of unlocked mutex".
-// Locking a mutex that one already holds blocks: mutexes are not re-entrant.
+// Locking a mutex that one already holds blocks for ever: mutexes are not re-entrant. It is reported as a lock cycle of one;
+// see diagnostics.hpp.
 #pragma once
 
 #include <chrono>
@@ -53,7 +54,7 @@ class [[clang::capability("mutex")]] mutex {
   // fails spuriously. A failure orders nothing. Go: TryLock.
   [[nodiscard, clang::try_acquire_capability(true)]] bool try_lock() noexcept;
 
-  // Waits no longer than `period`; true if it took the mutex. Tries once even if `period` is not positive.
+  // Waits no longer than `period`; true if it took the mutex. Tries once even if `period` is not positive. Go: nothing.
   template <class Rep, class Period>
   [[nodiscard, clang::try_acquire_capability(true)]] bool try_lock_for(
       const std::chrono::duration<Rep, Period>& period) {
@@ -68,7 +69,7 @@ class [[clang::capability("mutex")]] mutex {
   }
 
   // Waits until it has the mutex (true) or a stop is requested (false). False at once if the stop was requested before.
-  // With a token that can never be stopped this is lock().
+  // With a token that can never be stopped this is lock(). Go: nothing.
   [[nodiscard, clang::try_acquire_capability(true)]] bool lock(std::stop_token token) {
     if (!token.stop_possible()) return lock_within(wait_limit());
     stop_watch watch(std::move(token));

@@ -7,8 +7,11 @@
 //
 // Go: sync.Once, sync.OnceFunc, sync.OnceValue. std: std::call_once, except that an exception counts as done.
 //
-// Guarantees: what f did is seen by everyone whose call returned. A call after the first costs one load.
-// Calling call() from inside f blocks for ever, as in Go.
+// Guarantees
+//   Order: what f did is seen by everyone whose call returned, or returned true.
+//   Lifetime: may be destroyed as soon as the last call on it has returned.
+//   Cost: a call after the first is one load. 16 bytes. No allocation by once.
+// Misuse: calling call() from inside f blocks for ever, as in Go.
 #pragma once
 
 #include <atomic>
@@ -37,14 +40,14 @@ class once {
   once(const once&) = delete;             // cannot be copied: the copy would run again
   once& operator=(const once&) = delete;  // cannot be copied
 
-  // The first call runs f; the others wait until it has returned. If f throws, that counts as done: the exception goes
-  // to the first caller, later calls return at once. Go: Do.
+  // The first call runs f, on the caller; the others wait until it has returned, whatever their own f. If f throws, that
+  // counts as done: the exception goes to the first caller, later calls return at once. Go: Do.
   template <class F>
   void call(F&& f) {
     call_within(wait_limit(), std::forward<F>(f));
   }
   // The same, but a caller that finds f running gives up after `period`, at `when` or when a stop is requested.
-  // True if f has been run by the time that it returns. The caller that runs f is not limited.
+  // True if f has been run by the time that it returns. The caller that runs f is not limited. Go: nothing.
   template <class Rep, class Period, class F>
   bool call_for(const std::chrono::duration<Rep, Period>& period, F&& f) {
     return call_within(wait_limit::after(period), std::forward<F>(f));
@@ -89,7 +92,8 @@ class once {
 };
 
 // A copyable callable that runs f at its first call, in whichever copy and thread of control. If f throws, every call
-// throws that same exception. f is destroyed after the first call. Go: sync.OnceFunc.
+// throws that same exception. f is destroyed after the first call. Calls may come from anywhere at once; they wait as
+// once::call does. Allocates here, not in calls: std::bad_alloc, and what moving f throws. Go: sync.OnceFunc.
 template <class F>
 [[nodiscard]] auto once_func(F&& f) {
   static_assert(std::is_invocable_v<std::decay_t<F>&>, "once_func(f): f must be callable without arguments");
@@ -113,7 +117,7 @@ template <class F>
   };
 }
 
-// The same for an f that returns a value: each call returns a reference to the one result, which lives as long as a
+// The same for an f that returns a value: each call returns a const reference to the one result, which lives as long as a
 // copy of the callable does. Go: sync.OnceValue.
 template <class F>
 [[nodiscard]] auto once_value(F&& f) {

@@ -12,14 +12,17 @@
 //   Fairness: a waiting writer holds back new readers. The readers that waited while it wrote go before the next
 //     writer. Among writers the rules of turnkey::mutex hold. An OS thread first tries again and again, for 50 us of its
 //     own time and at most 1 ms; it waits, in the sense of this, from then on. A goroutine does at once.
-//   So a reader that locks again while a writer waits blocks for ever: read locks are not re-entrant either.
+//     So a reader that locks again while a writer waits blocks for ever: read locks are not re-entrant either. Nor can a read
+//     lock be made a write lock: lock() waits for its own reader. Both are reported as lock cycles; see diagnostics.hpp.
 //   Lifetime: as turnkey::mutex.
 //   Cost: a lock that is read often and not written counts its readers on each CPU: then lock_shared() and unlock_shared()
 //     are some 30 instructions each, none of them atomic, and readers do not disturb each other. The first lock() after
 //     that takes 10 to 20 us; it happens ever more rarely, once in a second in the end, to a lock that is written all the
 //     time. Else each call, uncontended, is one atomic read-modify-write. 16 bytes. No allocation, ever.
 //   At most 8,388,607 readers at once; one more ends the program with "fatal error: sync: too many readers".
-// Misuse ends the program: "sync: Unlock of unlocked RWMutex", "sync: RUnlock of unlocked RWMutex".
+// Misuse ends the program, in every build: "fatal error: sync: Unlock of unlocked RWMutex" if nobody writes, also if somebody
+// reads; "fatal error: sync: RUnlock of unlocked RWMutex" if nobody reads. One unlock_shared() too many while others read
+// ends the reading of one of those.
 #pragma once
 
 #include <chrono>
@@ -49,7 +52,8 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
 
   // Waits until there is no writer and no reader, and takes the lock for writing. Go: Lock.
   [[clang::acquire_capability()]] void lock() noexcept;
-  // Ends writing; lets in every reader that waits, else the next writer. Never blocks. Go: Unlock.
+  // Ends writing, by whomever it was begun; lets in every reader that waits, else the next writer. Never blocks. Ends the
+  // program if nobody writes. Go: Unlock.
   [[gnu::always_inline, clang::release_capability()]] void unlock() noexcept {
     do_unlock();
     asm volatile("");  // no tail call, else a stack would not show the function whose last act this is: most guards' is
@@ -58,7 +62,7 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
   [[nodiscard, clang::try_acquire_capability(true)]] bool try_lock() noexcept;
 
   // lock() that gives up after `period`, at `when`, or when a stop is requested; true if it took the lock.
-  // A period or time that has passed still tries once; a stop that was requested before does not.
+  // A period or time that has passed still tries once; a stop that was requested before does not. Go: nothing.
   template <class Rep, class Period>
   [[nodiscard, clang::try_acquire_capability(true)]] bool try_lock_for(
       const std::chrono::duration<Rep, Period>& period) {
@@ -77,7 +81,7 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
 
   // Waits until no writer has the lock or waits for it, and takes it for reading, beside other readers. Go: RLock.
   [[clang::acquire_shared_capability()]] void lock_shared() noexcept;
-  // Ends reading. Never blocks. Ends the program if nobody reads. Go: RUnlock.
+  // Ends reading, by whomever it was begun. Never blocks. Ends the program if nobody reads. Go: RUnlock.
   [[gnu::always_inline, clang::release_shared_capability()]] void unlock_shared() noexcept {
     do_unlock_shared();
     asm volatile("");  // as above
@@ -118,8 +122,8 @@ class [[clang::capability("rw_mutex")]] rw_mutex {
 
 static_assert(sizeof(rw_mutex) <= 32);
 
-// The read side of an rw_mutex as a Lockable of its own: lock() is lock_shared(). Copies refer to the same rw_mutex,
-// which must outlive them. Go: RLocker.
+// The read side of an rw_mutex as a Lockable of its own: lock() is lock_shared(), and so on. Copies refer to the same rw_mutex,
+// which must outlive them. Unknown to Clang's analysis, which has no name for what it locks. Cost: a pointer. Go: RLocker.
 class reader {
  public:
   explicit reader(rw_mutex& mu) noexcept : mu_(&mu) {}

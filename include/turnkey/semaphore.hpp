@@ -9,9 +9,10 @@
 //   Strictly FIFO: a request that does not fit yet holds back the smaller ones behind it, so it is not starved.
 //   Order: what was done before a release() is seen after the acquire() that it lets go.
 //   Lifetime: may be destroyed as soon as the last call on it has returned, or for whoever waited, as soon as that
-//   wait has returned. No allocation.
+//     wait has returned.
+//   Cost: acquire() and release() that nobody disputes are one atomic read-modify-write each. 24 bytes. No allocation.
 // Misuse: a negative count throws std::invalid_argument; giving back more than was taken throws
-// std::logic_error("semaphore: released more than held").
+// std::logic_error("semaphore: released more than held"). Nothing has changed then.
 #pragma once
 
 #include <atomic>
@@ -44,7 +45,8 @@ class semaphore {
   // Takes k tokens if they are there and nobody waits. Never blocks, never fails spuriously. Go: TryAcquire.
   [[nodiscard]] bool try_acquire(std::ptrdiff_t k = 1);
   // acquire() that gives up after `period`, at `when`, or when a stop is requested; true if it took the tokens.
-  // A time that has passed still tries once; a stop that was requested before does not.
+  // A time that has passed still tries once; a stop that was requested before does not. Who gives up lets those behind it go
+  // for whom the tokens suffice. Go: Acquire with a context.
   template <class Rep, class Period>
   [[nodiscard]] bool try_acquire_for(const std::chrono::duration<Rep, Period>& period, std::ptrdiff_t k = 1) {
     return acquire_within(wait_limit::after(period), k);
@@ -62,7 +64,7 @@ class semaphore {
   // Gives k tokens back and lets go those at the head of the queue whom they suffice for. Never blocks. Go: Release.
   void release(std::ptrdiff_t k = 1);
 
-  // The largest size.
+  // The largest size. Go: nothing.
   [[nodiscard]] static constexpr std::ptrdiff_t max() noexcept { return PTRDIFF_MAX / 8; }
 
  private:

@@ -17,6 +17,8 @@
 //   Writers take turns. Each costs an allocation, and 10 to 20 us if the version that it replaces was read.
 //   At most 262,143 versions at once in a process; one more throws std::bad_alloc.
 // An exception leaves the version that was there.
+// Misuse: writing to a snapshot inside its own update() waits for ever, as for any mutex that one holds. What const does not
+// forbid - `mutable` members, what pointers in T point to - is as unsynchronised as ever.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +38,8 @@ class snapshot;
 
 // A pointer to one version of a snapshot, which stays as it is. One word. A copy keeps the version as well; a default
 // constructed or moved-from one keeps nothing, and is null. As any pointer, one object is for one thread of control at a
-// time; different ones to one version are independent.
+// time; different ones to one version are independent. Copies and destructors cost a few instructions, and never block; the
+// last one to a replaced version runs T's destructor. Go: the *T that atomic.Pointer's Load returns, and the garbage collector.
 template <class T>
 class snapshot_ptr {
  public:
@@ -57,6 +60,7 @@ class snapshot_ptr {
     if (version_ != nullptr) snapshot_core::release(version_);
   }
 
+  // As of a plain pointer: * and -> of null are undefined.
   [[nodiscard]] const T& operator*() const noexcept { return version_->value; }
   [[nodiscard]] const T* operator->() const noexcept { return &version_->value; }
   [[nodiscard]] const T* get() const noexcept { return version_ != nullptr ? &version_->value : nullptr; }
@@ -89,7 +93,8 @@ class snapshot {
  public:
   using value_type = T;
 
-  // The first version: T(), or `first`, or T(args...).
+  // The first version: T(), or `first`, or T(args...). Throws what that throws, and std::bad_alloc. There is always a version:
+  // load() is never null.
   snapshot() : snapshot(std::in_place) {}
   explicit snapshot(T first) : snapshot(std::in_place, std::move(first)) {}
   template <class... Args>
@@ -99,16 +104,17 @@ class snapshot {
   snapshot(const snapshot&) = delete;             // cannot be copied: nobody would update the copy
   snapshot& operator=(const snapshot&) = delete;  // cannot be copied: store(*other.load()) copies a version
 
-  // The current version. Never blocks.
+  // The current version. Never blocks. Cost: a few plain instructions, as above. Go: Load.
   [[nodiscard]] snapshot_ptr<T> load() const noexcept { return snapshot_ptr<T>(core_.acquire()); }
 
-  // Replaces the current version. Waits for other writers.
+  // Replaces the current version. Waits for other writers. Throws what moving T throws, and std::bad_alloc. Go: Store.
   void store(T value) {
     write([&] { return std::make_unique<version>(std::move(value)); });
   }
 
   // Copies the current version, calls f(copy) and makes that the current version, as one step for all other writers.
-  // f may block; it must not write to this snapshot. If it throws, nothing has changed.
+  // f may block and load(); other writers wait for it, readers do not. It must not write to this snapshot. If it throws,
+  // nothing has changed. Go: a mutex around Load and Store, or a loop of CompareAndSwap.
   template <class F>
   void update(F&& f) {
     write([&] {

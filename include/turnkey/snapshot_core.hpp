@@ -24,6 +24,8 @@ class snapshot_version {
   std::uint32_t id_ = 0;
 };
 
+// Which version is current, by its id. An id fits a word and indexes the reference counts, so it can be read and counted
+// without touching the version, which may be going at that moment.
 class snapshot_core {
  public:
   snapshot_core(const snapshot_core&) = delete;

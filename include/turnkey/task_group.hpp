@@ -8,8 +8,11 @@
 //
 // Guarantees
 //   The first exception that leaves a task is kept for wait() and requests the stop; those that follow are dropped.
-//   Order: what a task did is seen after wait().
+//   A stop is a request: tasks that do not ask the token, and those that are started afterwards, run as ever.
+//   Order: what a task did, also the destructors of f and its arguments, is seen after wait().
 //   The destructor waits for the tasks that still run, after requesting the stop, and drops their exception.
+//   Cost: one allocation for the group; a task costs what turnkey::go costs, and one with a limit a semaphore besides.
+// Misuse: a task that waits for its own group, or that starts one more while all of a full group do the same, waits for ever.
 #pragma once
 
 #include <chrono>
@@ -32,10 +35,12 @@
 
 namespace turnkey {
 
-// All members may be called from goroutines and OS threads; tasks may add tasks.
+// All members may be called from goroutines and OS threads; tasks may add tasks. May be used again after wait(); but once a
+// task has failed, the stop stays requested and wait() throws.
 class task_group {
  public:
-  // `limit`: how many tasks may run at once; 0: any number. Throws std::invalid_argument above semaphore::max().
+  // `limit`: how many tasks may run at once; 0: any number (in Go, none). Throws std::invalid_argument above
+  // semaphore::max(), std::bad_alloc. Go: SetLimit.
   explicit task_group(std::size_t limit = 0) {
     if (limit > static_cast<std::size_t>(semaphore::max()))
       throw std::invalid_argument("turnkey::task_group: limit out of range");
@@ -43,13 +48,15 @@ class task_group {
   }
   task_group(const task_group&) = delete;             // cannot be copied: tasks belong to one group
   task_group& operator=(const task_group&) = delete;  // cannot be copied
+  // Requests the stop and waits for all tasks.
   ~task_group() {
     stop_.request_stop();
     running_.wait();
   }
 
-  // Runs f(args...) in a goroutine; at the limit it waits first until another task has ended. Throws what
-  // turnkey::go throws; the group is then as before. Go: Go.
+  // Runs f(args...), decay-copied, in a goroutine, with the name and stack of `options` if these are given; at the limit it
+  // waits first until another task has ended. The result of f is dropped. Throws what turnkey::go throws; the group is then
+  // as before. Go: Go.
   template <class F, class... Args>
   requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>)
       [[gnu::noinline]] void go(F&& f, Args&&... args) {
@@ -74,7 +81,7 @@ class task_group {
     running_.wait();
     rethrow();
   }
-  // The same, but gives up after `period`, at `when` or when a stop is requested. True if all tasks have ended.
+  // The same, but gives up after `period`, at `when` or when a stop is requested: false then, and nothing is thrown.
   template <class Rep, class Period>
   [[nodiscard]] bool wait_for(const std::chrono::duration<Rep, Period>& period) {
     return ended(running_.wait_for(period));
@@ -85,7 +92,8 @@ class task_group {
   }
   [[nodiscard]] bool wait(std::stop_token token) { return ended(running_.wait(std::move(token))); }
 
-  // Requested by the first exception, and by the destructor. Go: the context of WithContext.
+  // Requested by the first exception, and by the destructor; not by wait(). Good longer than the group. Go: the context of
+  // WithContext.
   [[nodiscard]] std::stop_token stop_token() const noexcept { return stop_.get_token(); }
 
  private:

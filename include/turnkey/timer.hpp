@@ -19,7 +19,9 @@
 //   of run_after.
 //   Deadlocks: a pending run_after could still wake somebody; a timer or ticker could as long as somebody waits for its
 //   channel.
-// All members may be called from goroutines and OS threads, at the same time, but for destruction and assignment.
+// A timer that somebody waits for, or a reset, for which there is no memory ends the program: "fatal error: out of memory: no
+// room for a timer". All members may be called from goroutines and OS threads, at the same time, but for destruction and
+// assignment. None blocks; one waits by receiving from the channel.
 #pragma once
 
 #include <chrono>
@@ -36,7 +38,7 @@
 
 namespace turnkey {
 
-// A duration in whole nanoseconds, rounded up; what does not fit saturates.
+// A duration in whole nanoseconds, rounded up; what does not fit saturates. Not for direct use.
 template <class Rep, class Period>
 [[nodiscard]] std::int64_t timer_nanoseconds(const std::chrono::duration<Rep, Period>& period) {
   // As far from the steady clock's epoch: a wait_limit knows how to round and saturate.
@@ -58,14 +60,15 @@ class tick_source {
   static std::int64_t checked_period(std::int64_t nanoseconds, const char* complaint);
 };
 
-// A channel that gets one tick, `period` from now. Nothing is left of it when its last handle goes, due or not. Throws
-// std::bad_alloc, or std::system_error if not even one thread can be had. One allocation. Go: time.After.
+// A channel that gets one tick, `period` from now. It is received once, by one of those who wait; the next receive waits for
+// ever. Nothing is left of it when its last handle goes, due or not. Throws std::bad_alloc, or std::system_error if not even
+// one thread can be had. One allocation. Go: time.After.
 template <class Rep, class Period>
 [[nodiscard]] receiver<tick_source::time_point> after(const std::chrono::duration<Rep, Period>& period) {
   return tick_source::make(timer_nanoseconds(period), 0);
 }
 
-// One tick, that can be stopped and started again. Go: time.Timer.
+// One tick, that can be stopped and started again. Throws and costs as after(). Go: time.Timer.
 class timer {
  public:
   using time_point = tick_source::time_point;
@@ -75,10 +78,10 @@ class timer {
   explicit timer(const std::chrono::duration<Rep, Period>& period) : channel_(after(period)) {}
   timer(const timer&) = delete;             // cannot be copied: stop() is about one timer
   timer& operator=(const timer&) = delete;  // cannot be copied
-  // Stops it. The channel stays as long as somebody has a handle.
+  // Stops it. The channel stays as long as somebody has a handle, open: whoever receives from it waits on.
   ~timer() { stop(); }
 
-  // Where the tick comes. Go: C.
+  // Where the tick comes. The same for as long as the timer lives; a copy of the handle may live longer. Go: C.
   [[nodiscard]] const receiver<time_point>& channel() const noexcept { return channel_; }
   // No tick comes any more. True if that prevented one: since the last start none has been received; false if it has, or
   // the timer was stopped before. Never blocks. Go: Stop.
@@ -106,15 +109,15 @@ class ticker {
       : ticker(tick_source::checked_period(timer_nanoseconds(period), "non-positive interval for NewTicker")) {}
   ticker(const ticker&) = delete;             // cannot be copied: stop() is about one ticker
   ticker& operator=(const ticker&) = delete;  // cannot be copied
-  // Stops it. The channel stays as long as somebody has a handle.
+  // As timer's.
   ~ticker() { stop(); }
 
-  // Where the ticks come. Go: C.
+  // Where the ticks come; as timer's. Go: C.
   [[nodiscard]] const receiver<time_point>& channel() const noexcept { return channel_; }
-  // No tick comes any more. Never blocks. Go: Stop.
+  // No tick comes any more; whoever receives waits on. Never blocks. Go: Stop.
   void stop() noexcept { tick_source::stop(channel_); }
-  // Stops it, and starts it anew with this period. Throws std::invalid_argument("non-positive interval for
-  // Ticker.Reset"); the ticker then goes on as before. Go: Reset.
+  // Stops it, and starts it anew with this period, also if it was stopped. Throws std::invalid_argument("non-positive
+  // interval for Ticker.Reset"); the ticker then goes on as before. Go: Reset.
   template <class Rep, class Period>
   void reset(const std::chrono::duration<Rep, Period>& period) {
     const std::int64_t every =
@@ -145,7 +148,7 @@ class delayed_call {
 
   // Prevents the call, if it has not begun: true if it never will. False: its goroutine has been started, and may have
   // ended; or somebody has stopped it before. Never waits for the function. One that was prevented is destroyed before
-  // stop returns. May be called from anywhere, any number of times. O(log n). Go: Stop.
+  // stop returns. The handle of no call: false. May be called from anywhere, any number of times. O(log n). Go: Stop.
   bool stop() noexcept;
 
  private:
@@ -176,7 +179,8 @@ class delayed_launch {
 };
 
 // Runs f() in a goroutine of its own, `period` from now at the earliest; at once if that is not positive. f is decay-copied;
-// its result is dropped. Never blocks. A null function pointer or empty std::function is fatal: "go of nil func value".
+// its result is dropped; an exception that leaves it ends the program, as that of any goroutine. Never blocks. A null
+// function pointer or empty std::function is fatal: "go of nil func value".
 // While it is pending, nobody's waiting is taken for a deadlock. What was done before run_after is seen by f.
 // Throws what go() throws; nothing was started then. Cost: O(log n), no thread, no stack before it runs. Go: AfterFunc.
 template <class Rep, class Period, class F>

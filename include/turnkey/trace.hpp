@@ -8,9 +8,10 @@
 //   for (const auto& event : turnkey::diagnostics::read_trace()) ...
 //
 // It is a flight recorder: each OS thread records into a ring of its own, which keeps its last 32,768 events (2 MiB). What is
-// older is overwritten, and what is older than that on any thread is left out; the file says how much. TURNKEY_TRACE_EVENTS=N makes that N events, TURNKEY_TRACE_LAST=10s writes the
-// last ten seconds only. Off, it costs a load and a branch where somebody waits, wakes or is switched to, and uncontended
-// locks nothing. On, an event takes some tens of nanoseconds, and locks take their slower ways.
+// older is overwritten, and what is older than that on any thread is left out; the file says how much.
+// TURNKEY_TRACE_EVENTS=N makes that N events, TURNKEY_TRACE_LAST=10s writes the last ten seconds only. Off, it costs a load and
+// a branch where somebody waits, wakes or is switched to, and uncontended locks nothing. On, an event takes some tens of
+// nanoseconds, and locks take their slower ways. All functions may be called from goroutines and OS threads, concurrently.
 #pragma once
 
 #include <chrono>
@@ -27,15 +28,16 @@ namespace turnkey::diagnostics {
 bool start_trace() noexcept;
 
 // Writes what the rings hold as Chrome trace JSON; false if it cannot be written, or nothing was ever recorded. Recording
-// goes on meanwhile. Thread-safe. Memory: 64 bytes an event and about as much again, given back. Go: FlightRecorder.WriteTo.
+// goes on meanwhile. Blocks on the file; one caller at a time. Memory: 64 bytes an event and about as much again, given back.
+// Go: FlightRecorder.WriteTo.
 bool write_trace(const std::string& path) noexcept;
 
 // Puts a mark of the program's own into the trace: an instant, or a number that is drawn over time. Of the name the first 31
-// bytes are kept. Thread-safe, waits for nobody; next to nothing if nothing is recorded. Go: trace.Log.
+// bytes are kept. Waits for nobody; next to nothing if nothing is recorded. Go: trace.Log.
 void mark(std::string_view name) noexcept;
 void mark(std::string_view name, std::int64_t value) noexcept;
 
-// One event.
+// One event. A value: it refers to nothing that can go, `object` apart.
 struct trace_event {
   enum class kind : std::uint8_t {
     created,  // a goroutine, `other`, by the one that called go; `name`: its name
@@ -68,7 +70,8 @@ struct trace_event {
   std::int64_t value = 0;
 };
 
-// What is kept, the oldest first. Recording goes on meanwhile. Thread-safe. Throws std::bad_alloc.
+// What is kept, the oldest first; nothing, if nothing is recorded. Recording goes on meanwhile. Never blocks. Throws
+// std::bad_alloc. Memory: 64 bytes an event on the way, and the events. Go: nothing; golang.org/x/exp/trace reads files.
 std::vector<trace_event> read_trace();
 
 }  // namespace turnkey::diagnostics

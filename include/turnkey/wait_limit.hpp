@@ -1,9 +1,11 @@
 // turnkey/wait_limit.hpp -- how long a blocking call may wait: for ever, until a time, until a stop is requested.
 //
 // Every blocking call of the library comes in three forms, f(), f_for/f_until and f(std::stop_token). All three end
-// in one function that takes a wait_limit. You need this header only to write such a call yourself.
+// in one function that takes a wait_limit. You need this header only to write such a call yourself, over
+// those of the library; this_goroutine::sleep_within() takes one as it is.
 //
-// Guarantees: durations and times that do not fit saturate to "for ever"; a time in the past means "do not wait".
+// Guarantees: durations and times that do not fit saturate to "for ever"; a time in the past means "do not wait". Nothing here
+// allocates, or throws anything but what a clock of the user's throws. Go: a context's deadline and Done channel.
 #pragma once
 
 #include <atomic>
