@@ -388,6 +388,31 @@ TEST(Select, RunsItsHandlersWithAllChannelsFree) {
   });
 }
 
+TEST(Select, LetsAHandlerDropTheLastHandleOfItsChannel) {
+  support::run_everywhere([](const stage&) {
+    const std::string text(100, 'x');
+    auto ready = make_chan<std::string>(1);
+    ready.send(text);
+    std::string got;
+    select(on_recv(ready, [&](std::optional<std::string> v) {
+      ready = {};
+      got = *v;
+    }));
+    EXPECT_EQ(got, text);
+
+    // Queued for two cases of it, and closed by another meanwhile.
+    auto waited_for = make_chan<std::string>();
+    turnkey::go([c = sender<std::string>(waited_for)] { c.close(); });
+    bool is_closed = false;
+    const auto end = [&](std::optional<std::string> v) {
+      waited_for = {};
+      is_closed = !v.has_value();
+    };
+    select(on_recv(waited_for, end), on_recv(waited_for, end));
+    EXPECT_TRUE(is_closed);
+  });
+}
+
 TEST(Select, LeavesEverythingInOrderWhenAHandlerThrows) {
   support::run_everywhere([](const stage& where) {
     const auto a = make_chan<int>();
