@@ -31,12 +31,10 @@
 #include "diagnostics/names.hpp"
 #include "diagnostics/waits.hpp"
 #include "parking/hooks.hpp"
-#include "parking/thread_control.hpp"
 #include "platform/clock.hpp"
 #include "platform/environment.hpp"
 #include "platform/raw_lock.hpp"
 #include "platform/report.hpp"
-#include "runtime/goroutine_pool.hpp"
 #include "sync/lock_core.hpp"
 
 namespace turnkey::diagnostics {
@@ -186,17 +184,10 @@ std::uint32_t put_in_order(std::uint32_t last) noexcept {
 
 // One that waits for that lock to write, without a limit; null: there is none.
 const control* find_waiting_writer(const void* lock) noexcept {
-  const auto does = [lock](const control& who) {
+  return find_control_if([lock](const control& who) {
     const control::lock_wait wants = who.wanted();
     return wants.lock == lock && wants.why == reason::rw_mutex_lock;
-  };
-  for (const parking::thread_control* t = parking::thread_control::all(); t != nullptr; t = t->next()) {
-    if (does(*t)) return t;
-  }
-  for (std::uint32_t i = 0, n = runtime::goroutine_pool::record_count(); i < n; ++i) {
-    if (does(runtime::goroutine_pool::record(i))) return &runtime::goroutine_pool::record(i);
-  }
-  return nullptr;
+  });
 }
 
 // Puts the writers in that readers wait behind. How many steps there are then; 0: there is no such writer, or no room.

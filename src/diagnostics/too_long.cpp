@@ -13,13 +13,11 @@
 #include "diagnostics/install.hpp"
 #include "diagnostics/names.hpp"
 #include "diagnostics/waits.hpp"
-#include "parking/thread_control.hpp"
 #include "platform/clock.hpp"
 #include "platform/futex.hpp"
 #include "platform/raw_lock.hpp"
 #include "platform/report.hpp"
 #include "platform/thread.hpp"
-#include "runtime/goroutine_pool.hpp"
 
 namespace turnkey::diagnostics {
 
@@ -95,7 +93,7 @@ bool is_news(const wait_state& wait) noexcept {
 }
 
 void look_at_wait(const control& who, std::int64_t now) noexcept {
-  if (who.waiting() == nullptr) return;
+  if (who.waiting() == nullptr || has_ended(who)) return;
   const wait_state wait = read_wait(who);
   // One that sleeps wants nothing else.
   if (!wait.is_parked || wait.why == reason::sleep || wait.since == 0 || now - wait.since < longest_wait) return;
@@ -107,17 +105,6 @@ void look_at_wait(const control& who, std::int64_t now) noexcept {
   write_reason(out, wait, now - wait.since, now - wait.since);
   write_object(out, wait);
   deliver(out, who, holder_of(wait));
-}
-
-void look_at_waits(std::int64_t now) noexcept {
-  for (const parking::thread_control* t = parking::thread_control::all(); t != nullptr; t = t->next()) {
-    if (t->thread() != 0) look_at_wait(*t, now);
-  }
-  const std::uint32_t count = runtime::goroutine_pool::record_count();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const runtime::goroutine& g = runtime::goroutine_pool::record(i);
-    if (g.load_status() == runtime::goroutine::status::running) look_at_wait(g, now);
-  }
 }
 
 // ---- The thread -----------------------------------------------------------------------------------------------------
@@ -134,7 +121,7 @@ void watch(void*) noexcept {
     platform::futex_wait(never, 0, platform::now() + nap);
     const std::int64_t now = platform::now();
     if (longest_hold != 0) look_at_locks(now);
-    if (longest_wait != 0) look_at_waits(now);
+    if (longest_wait != 0) for_each_control([now](const control& who) { look_at_wait(who, now); });
   }
 }
 

@@ -40,11 +40,6 @@ using parking::reason;
 
 // ---- Recording ------------------------------------------------------------------------------------------------------
 
-party party_of(const control& who) noexcept {
-  if (who.is_thread()) return party::thread(static_cast<const parking::thread_control&>(who).thread());
-  return party::goroutine(static_cast<const runtime::goroutine&>(who).id());
-}
-
 // Who does what happens now. Nobody: a timer, or the scheduler. Never inlined: it reads thread-locals.
 [[gnu::noinline]] party current_party() noexcept {
   if (parking::is_timer_firing) return {};

@@ -9,6 +9,8 @@
 
 #include "diagnostics/mapped_array.hpp"
 #include "parking/reason.hpp"
+#include "parking/thread_control.hpp"
+#include "runtime/goroutine.hpp"
 
 namespace turnkey::diagnostics {
 
@@ -36,6 +38,10 @@ class party {
   static constexpr std::uint64_t readers_bit = std::uint64_t{1} << 62;
   std::uint64_t word_ = 0;
 };
+inline party party_of(const parking::control& who) noexcept {
+  if (who.is_thread()) return party::thread(static_cast<const parking::thread_control&>(who).thread());
+  return party::goroutine(static_cast<const runtime::goroutine&>(who).id());
+}
 
 //   what       who                       object              besides
 //   created    who called go             the goroutine       its name

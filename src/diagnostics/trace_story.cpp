@@ -17,9 +17,7 @@
 #include <bit>
 
 #include "diagnostics/waits.hpp"
-#include "parking/thread_control.hpp"
 #include "platform/thread.hpp"
-#include "runtime/goroutine_pool.hpp"
 
 namespace turnkey::diagnostics {
 
@@ -293,24 +291,24 @@ void trace_story::look_at(const parking::control& who, party its_party) noexcept
   its.seen = now_;
 }
 
+// The start of a goroutine may have been overwritten, and its name with it.
+void trace_story::look_for_name(const runtime::goroutine& g, party its_party) noexcept {
+  const trace_track* const known = find(its_party);
+  if (known == nullptr || known->name[0] != '\0') return;
+  // It may be another's record by now.
+  trace_track& track = tracks_[index_of(its_party)];
+  const std::string_view name = g.name();
+  std::copy_n(name.begin(), std::min(name.size(), sizeof track.name - 1), track.name);
+  if (g.id() != its_party.number()) track.name[0] = '\0';
+}
+
 void trace_story::look_at_the_living() noexcept {
-  for (const parking::thread_control* t = parking::thread_control::all(); t != nullptr; t = t->next()) {
-    if (t->thread() != 0) look_at(*t, party::thread(t->thread()));
-  }
-  const std::uint32_t count = runtime::goroutine_pool::record_count();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const runtime::goroutine& g = runtime::goroutine_pool::record(i);
-    if (g.load_status() == runtime::goroutine::status::unused) continue;
-    const party its_party = party::goroutine(g.id());
-    look_at(g, its_party);
-    const trace_track* const known = find(its_party);
-    if (known == nullptr || known->name[0] != '\0') continue;
-    // Its start has been overwritten. It may be another's record by now.
-    trace_track& track = tracks_[index_of(its_party)];
-    const std::string_view name = g.name();
-    std::copy_n(name.begin(), std::min(name.size(), sizeof track.name - 1), track.name);
-    if (g.id() != its_party.number()) track.name[0] = '\0';
-  }
+  for_each_control([this](const parking::control& who) {
+    if (has_ended(who)) return;
+    const party its_party = party_of(who);
+    look_at(who, its_party);
+    if (!who.is_thread()) look_for_name(static_cast<const runtime::goroutine&>(who), its_party);
+  });
 }
 
 // What goes on, goes on until now; a thread that has ended, until it was last seen.

@@ -108,6 +108,7 @@ class trace_story {
                  bool is_unfinished) noexcept;
   void look_at_the_living() noexcept;
   void look_at(const parking::control& who, party its_party) noexcept;
+  void look_for_name(const runtime::goroutine& g, party its_party) noexcept;
   void finish() noexcept;
 
   const mapped_array<trace_record>& records_;

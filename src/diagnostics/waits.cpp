@@ -8,10 +8,7 @@
 
 #include "channel/channel_core.hpp"
 #include "diagnostics/names.hpp"
-#include "parking/thread_control.hpp"
 #include "platform/safe_read.hpp"
-#include "runtime/goroutine.hpp"
-#include "runtime/goroutine_pool.hpp"
 #include "sync/lock_core.hpp"
 
 namespace turnkey::diagnostics {
@@ -19,11 +16,6 @@ namespace turnkey::diagnostics {
 namespace {
 
 using parking::reason;
-
-bool has_ended(const parking::control& who) noexcept {
-  if (who.is_thread()) return static_cast<const parking::thread_control&>(who).thread() == 0;
-  return static_cast<const runtime::goroutine&>(who).load_status() == runtime::goroutine::status::unused;
-}
 
 void write_holder(platform::text& out, const lock_core& lock) noexcept {
   const std::uint32_t state = lock_protocol::state_of(lock);
@@ -84,6 +76,11 @@ void write_lock(platform::text& out, const wait_state& wait) noexcept {
 const parking::control* find_control(std::uint32_t token) noexcept {
   if (const auto* const thread = parking::thread_control::find(token)) return thread;
   return runtime::goroutine_pool::find(token);
+}
+
+bool has_ended(const parking::control& who) noexcept {
+  if (who.is_thread()) return static_cast<const parking::thread_control&>(who).thread() == 0;
+  return static_cast<const runtime::goroutine&>(who).load_status() == runtime::goroutine::status::unused;
 }
 
 const parking::control* holder_of(const wait_state& wait) noexcept {

@@ -5,8 +5,10 @@
 #include <string_view>
 
 #include "parking/control.hpp"
+#include "parking/thread_control.hpp"
 #include "parking/waiter.hpp"
 #include "platform/report.hpp"
+#include "runtime/goroutine_pool.hpp"
 
 namespace turnkey::diagnostics {
 
@@ -25,6 +27,29 @@ wait_state read_wait(const parking::control& who) noexcept;
 
 // The control that has this token, or null. It may have ended, while nobody else has its record.
 const parking::control* find_control(std::uint32_t token) noexcept;
+// Nobody has its record: it has ended, or there was none yet.
+bool has_ended(const parking::control& who) noexcept;
+
+// The first record, used or not, of which is_wanted(const control&) is true; null: none. The OS threads' come first, then the
+// goroutines'. They go on meanwhile, and end; a record that is made meanwhile may be passed over.
+template <class IsWanted>
+const parking::control* find_control_if(IsWanted is_wanted) noexcept {
+  for (const parking::thread_control* t = parking::thread_control::all(); t != nullptr; t = t->next()) {
+    if (is_wanted(*t)) return t;
+  }
+  const std::uint32_t count = runtime::goroutine_pool::record_count();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const runtime::goroutine& g = runtime::goroutine_pool::record(i);
+    if (is_wanted(g)) return &g;
+  }
+  return nullptr;
+}
+// visit(const control&) for each record, used or not, in the same order.
+template <class Visit>
+void for_each_control(Visit visit) noexcept {
+  find_control_if([&](const parking::control& who) { return visit(who), false; });
+}
+
 // Who has the lock that somebody waits for; null: it is not a lock, nobody has it, or readers have it.
 const parking::control* holder_of(const wait_state& wait) noexcept;
 
