@@ -39,7 +39,6 @@ constexpr std::uint32_t most_gates = 8;  // one that is held besides more than s
 constexpr std::uint32_t most_outer = 32;  // of the locks that are held, so many of those taken last
 constexpr std::uint32_t most_orders = 1u << 16;
 constexpr std::uint32_t most_locks = 1u << 17;
-constexpr int most_frames = 24;  // that are kept of a stack
 constexpr std::uint32_t longest_cycle = 8;
 constexpr std::uint32_t most_tries = 10'000;
 
@@ -55,9 +54,8 @@ struct order {
   std::uint32_t next_of_outer = 0;             // one of the orders with the same outer class; 0: none
   const void* outer_lock = nullptr;            // the first ones of their classes
   const void* inner_lock = nullptr;
-  std::array<char, 64> who{};                        // described, since it may have ended
-  std::array<std::uintptr_t, most_frames> frames{};  // a stack_frames, less the rest
-  int frame_count = 0;
+  std::array<char, 64> who{};  // described, since it may have ended
+  platform::short_stack stack;
 };
 
 struct known_lock {
@@ -189,11 +187,7 @@ void report(const chain& cycle) noexcept {
     order& o = orders[cycle.members[i]];
     o.is_reported = true;
     out << '\n' << o.who.data() << (i == 0 ? ", now:\n" : ", earlier:\n");
-    static platform::stack_frames stack;
-    std::copy_n(o.frames.begin(), o.frame_count, stack.at);
-    stack.count = o.frame_count;
-    stack.is_complete = o.frame_count < most_frames;
-    out.stack_at(stack);
+    out.stack_at(o.stack);
   }
   platform::write_error((out << '\n').view());
 }
@@ -209,10 +203,7 @@ void note(const control& who, order& seen) noexcept {
     }
     platform::text described(seen.who.data(), seen.who.size() - 1);
     who.describe(described);
-    static platform::stack_frames stack;  // too large for a goroutine's stack, as below
-    platform::take_own_frames(stack = {});
-    seen.frame_count = std::min(stack.count, most_frames);
-    std::copy_n(stack.at, seen.frame_count, seen.frames.begin());
+    platform::take_own_frames(seen.stack);
     seen.token = who.token();
     place = order_count++;
     std::uint32_t& first = first_of_outer[mix(seen.outer) % most_orders];

@@ -35,7 +35,6 @@ using parking::control;
 
 // ---- What is held ---------------------------------------------------------------------------------------------------
 
-constexpr int most_frames = 24;
 constexpr std::size_t most_held = 1024;  // by all goroutines together; what is more is not watched
 constexpr std::size_t most_places = 256;
 
@@ -43,8 +42,7 @@ struct os_holding {
   const void* lock = nullptr;
   const control* who = nullptr;
   std::uint32_t token = 0;
-  int frame_count = 0;
-  std::array<std::uintptr_t, most_frames> frames{};
+  platform::short_stack stack;
 };
 
 struct list {
@@ -79,8 +77,8 @@ const control* caller() noexcept {
   if (me == nullptr) return;
   const busy_scope busy;
   const platform::tsan_ignore ignore;
-  platform::stack_frames found;
-  platform::take_own_frames(found);
+  platform::short_stack stack;
+  platform::take_own_frames(stack);
   all.lock.lock();
   const std::size_t count = all.count.load(std::memory_order_relaxed);
   if (count < most_held) {
@@ -88,8 +86,7 @@ const control* caller() noexcept {
     added.lock = lock;
     added.who = me;
     added.token = me->token();
-    added.frame_count = std::min(found.count, most_frames);
-    std::copy_n(found.at, added.frame_count, added.frames.begin());
+    added.stack = stack;
     all.count.store(count + 1, std::memory_order_relaxed);
   }
   all.lock.unlock();
@@ -116,7 +113,7 @@ const control* caller() noexcept {
 // Under the list's lock. Whether the place where that was locked has not been reported.
 bool is_news(const os_holding& h) noexcept {
   std::uintptr_t place = 0;
-  for (int i = 0; i < h.frame_count; ++i) place = place * 31 + h.frames[static_cast<std::size_t>(i)];
+  for (int i = 0; i < h.stack.count; ++i) place = place * 31 + h.stack.at[static_cast<std::size_t>(i)];
   const auto end = all.reported.begin() + static_cast<std::ptrdiff_t>(all.reported_count);
   if (std::find(all.reported.begin(), end, place) != end || all.reported_count == most_places) return false;
   all.reported[all.reported_count++] = place;
@@ -125,17 +122,13 @@ bool is_news(const os_holding& h) noexcept {
 
 void report(const os_holding& h, const parking::waiter& w) noexcept {
   static constinit char buffer[std::size_t{32} << 10] = {};
-  static platform::stack_frames stack;  // too large for a goroutine's stack
   platform::text out(buffer, sizeof buffer);
   out << "OS mutex held across a wait: mutex " << h.lock << " (std::mutex or another of pthread's), by ";
   h.who->describe(out);
   out << ", which comes to wait [" << to_string(w.why()) << "]\n\nwaits here:\n";
   out.stack();
   out << "\nlocked it here:\n";
-  std::copy_n(h.frames.begin(), h.frame_count, stack.at);
-  stack.count = h.frame_count;
-  stack.is_complete = h.frame_count < most_frames;
-  out.stack_at(stack);
+  out.stack_at(h.stack);
   out << "\nA goroutine may go on on another thread, where it must not unlock this; and another one that wants it "
          "blocks a\n"
          "worker until then. Unlock it before waiting, or use turnkey::mutex.\n\n";

@@ -8,6 +8,7 @@
 namespace turnkey::platform {
 
 struct stack_frames;  // platform/stack_trace.hpp
+struct short_stack;
 
 // A text that grows in a large static or mapped buffer; what does not fit is cut, with a line that says so. One that has a
 // drain gives it what it holds whenever the buffer is full, and at flush(). Async-signal-safe, allocates nothing.
@@ -38,6 +39,7 @@ class text {
   text& stack_of(const void* saved) noexcept;
   // A stack that was taken before.
   text& stack_at(const stack_frames& frames) noexcept;
+  text& stack_at(const short_stack& frames) noexcept;
   // The function at a return address, and the place of its call, as a line of a stack has them.
   text& caller_at(const void* return_address) noexcept;
 

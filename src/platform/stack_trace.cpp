@@ -5,6 +5,7 @@
 #include <ucontext.h>
 #include <unwind.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csetjmp>
 #include <cstddef>
@@ -323,6 +324,14 @@ void take_own_frames(stack_frames& to) noexcept {
   to = work.frames;
 }
 
+void take_own_frames(short_stack& to) noexcept {
+  const tsan_ignore ignore;
+  job work;
+  unwind(&work);
+  to.count = std::min(work.frames.count, short_stack::most);
+  std::copy_n(work.frames.at, to.count, to.at.begin());
+}
+
 bool run_with_symbols(void (*work)(void*), void* argument) noexcept {
   if (!begin_trace()) return false;
   run(work, argument);
@@ -392,12 +401,17 @@ text& text::stack_of(const void* saved) noexcept {
 text& text::stack_at(const stack_frames& frames) noexcept {
   const tsan_ignore ignore;
   job work{.to = this, .frames = frames};
-  if (begin_trace()) {
-    run(print_found, &work);
-    end_trace();
-  } else {
-    print_addresses(*this, work.frames);
-  }
+  if (!run_with_symbols(print_found, &work)) print_addresses(*this, work.frames);
+  return *this;
+}
+
+text& text::stack_at(const short_stack& frames) noexcept {
+  const tsan_ignore ignore;
+  job work{.to = this, .frames = {}};
+  std::copy_n(frames.at.begin(), frames.count, work.frames.at);
+  work.frames.count = frames.count;
+  work.frames.is_complete = frames.count < short_stack::most;
+  if (!run_with_symbols(print_found, &work)) print_addresses(*this, work.frames);
   return *this;
 }
 

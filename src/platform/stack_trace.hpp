@@ -1,6 +1,7 @@
 // Stacks as addresses: taken now, compared, and named later by text::stack_at(). Nothing here allocates.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -22,8 +23,16 @@ struct stack_frames {
   }
 };
 
+// The innermost of them, for who keeps many stacks.
+struct short_stack {
+  static constexpr int most = 24;
+  std::array<std::uintptr_t, most> at{};
+  int count = 0;
+};
+
 // The caller's. Takes no lock, and about 4 KiB of the stack.
 void take_own_frames(stack_frames& to) noexcept;
+void take_own_frames(short_stack& to) noexcept;
 
 // In a signal handler: those of what the signal has interrupted. Async-signal-safe.
 void take_interrupted_frames(stack_frames& to, const void* context) noexcept;
