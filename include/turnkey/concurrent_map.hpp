@@ -39,6 +39,12 @@
 
 #include <turnkey/concurrent_map_engine.hpp>
 #include <turnkey/concurrent_map_entry.hpp>
+#include <turnkey/concurrent_map_growth.hpp>
+#include <turnkey/concurrent_map_lookup.hpp>
+#include <turnkey/concurrent_map_range.hpp>
+#include <turnkey/concurrent_map_retire.hpp>
+#include <turnkey/concurrent_map_update.hpp>
+#include <turnkey/concurrent_map_write.hpp>
 
 namespace turnkey {
 

@@ -69,4 +69,7 @@ class map_key_locks {
   std::atomic<stripe*> stripes_{nullptr};  // made by the first take()
 };
 
+// Throws: the code of the user that a write has called came back and would write to the same key.
+[[noreturn]] void map_refuse_reentry();
+
 }  // namespace turnkey

@@ -12,6 +12,15 @@
 
 namespace turnkey {
 
+// Waits for a bucket to be unlocked: its holder may have been preempted, so give it the CPU.
+class map_backoff {
+ public:
+  void wait() noexcept;
+
+ private:
+  int rounds_ = 0;
+};
+
 // The state word of a bucket. What changes the bucket or those chained to it changes the version.
 namespace map_state {
 inline constexpr std::uint64_t locked = 1;   // somebody changes the bucket: a few instructions, no code of the user's

@@ -11,9 +11,10 @@
 #pragma once
 
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
+
+#include <turnkey/map_guard_state.hpp>
 
 namespace turnkey {
 
@@ -27,7 +28,7 @@ struct map_guard_report;
 class map_guard {
  public:
   // Tells one state of the container from another, by how often elements have come or gone.
-  using changes = std::uint64_t;
+  using changes = map_guard_state::word;
 
   constexpr map_guard() noexcept = default;
   map_guard(const map_guard&) = delete;  // the copy of a container is another container, with a guard of its own
@@ -36,14 +37,14 @@ class map_guard {
   // Somebody reads; what an iterator to what it finds must remember. Fatal while somebody writes.
   [[gnu::no_sanitize_thread]] changes read() const noexcept {
     const changes seen = fresh();
-    if (!is_free(seen)) [[unlikely]]
+    if (!state::is_free(seen)) [[unlikely]]
       fail_read();
     return seen;
   }
   // The same, and it is going to iterate, so that the next change is worth recording.
   [[nodiscard, gnu::no_sanitize_thread]] changes begin() const noexcept {
     const changes since = fresh();
-    if (!is_free(since)) [[unlikely]]
+    if (!state::is_free(since)) [[unlikely]]
       fail_iterate(since);
     const std::atomic_ref<bool> is_watched(is_watched_);  // others may begin at the same time
     if (!is_watched.load(std::memory_order_relaxed)) is_watched.store(true, std::memory_order_relaxed);
@@ -68,9 +69,9 @@ class map_guard {
     [[gnu::always_inline]] ~write() {
       if (has_ended_) return;
       if (has_changed_) {
-        guard_.leave_changed(free + 1);
+        guard_.leave_changed(state::free + 1);
       } else {
-        guard_.leave(free);
+        guard_.leave(state::free);
       }
     }
     write(const write&) = delete;
@@ -80,14 +81,14 @@ class map_guard {
     void change() noexcept { has_changed_ = true; }
     // The write is over, and `count` elements, at most one, have come or gone. Costs no branch if that was not known before.
     [[gnu::always_inline]] void end(std::size_t count) noexcept {
-      half step = free + static_cast<half>(count);
+      half step = state::free + static_cast<half>(count);
       asm volatile("" : "+r"(step));  // empty: keeps the compiler from adding the two to the state one by one
       guard_.leave_changed(step);
       has_ended_ = true;
     }
     // What an iterator that the write returns must remember.
     [[nodiscard, gnu::no_sanitize_thread]] changes after() const noexcept {
-      return settled(guard_.state_ + free + (has_changed_ ? 1 : 0));
+      return state::settled(guard_.state_ + state::free + (has_changed_ ? 1 : 0));
     }
 
    private:
@@ -101,19 +102,8 @@ class map_guard {
 
  private:
   friend struct data::map_guard_report;
-  // The lower half of the state; see src/data/map_guard.cpp.
-  using half [[gnu::may_alias]] = std::uint32_t;
-  static_assert(std::endian::native == std::endian::little);
-  static constexpr half free = 0x6000'0000;
-
-  static constexpr bool is_negative(changes state) noexcept { return static_cast<std::int32_t>(state) < 0; }
-  static constexpr bool is_free(changes state) noexcept {
-    return static_cast<std::int32_t>(state) >= static_cast<std::int32_t>(free);
-  }
-  // `state` as somebody leaves it: with the next round begun if this one is over.
-  static constexpr changes settled(changes state) noexcept {
-    return static_cast<half>(state) == 0x8000'0000 ? state + free + 0x8000'0000 : state;
-  }
+  using state = map_guard_state;
+  using half = state::half;
 
   // ThreadSanitizer is to report the race on the map, not the one on its guard: hence the attributes.
   // A plain load: what was looked at by the same caller a moment ago needs no second look (`it = find(k); use(*it)`), which
@@ -127,13 +117,13 @@ class map_guard {
   [[gnu::no_sanitize_thread]] half& now() const noexcept { return reinterpret_cast<half&>(state_); }
   [[gnu::no_sanitize_thread]] void enter() noexcept {
     asm volatile("" : "+m"(state_));
-    if (is_negative(now() -= free)) [[unlikely]]
+    if (state::is_negative(now() -= state::free)) [[unlikely]]
       fail_write();
     std::atomic_signal_fence(std::memory_order_seq_cst);  // keeps the compiler from moving what is written out
   }
   [[gnu::no_sanitize_thread]] void leave(half step) noexcept {
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (is_negative(now() += step)) [[unlikely]]
+    if (state::is_negative(now() += step)) [[unlikely]]
       leave_slow();
   }
   [[gnu::no_sanitize_thread]] void leave_changed(half step) noexcept {
@@ -148,7 +138,7 @@ class map_guard {
   [[noreturn]] void fail_iterate(changes since) const noexcept;
   [[noreturn]] void fail_write() const noexcept;
 
-  mutable changes state_ = free;
+  mutable changes state_ = state::free;
   std::atomic<parking::control*> changer_{nullptr};
   std::atomic<std::uint32_t> changer_token_{0};
   mutable bool is_watched_ = false;

@@ -13,6 +13,7 @@
 #include <turnkey/concurrent_map_keys.hpp>
 
 #include <memory>
+#include <stdexcept>
 #include <turnkey/mutex.hpp>
 #include <utility>
 
@@ -163,6 +164,12 @@ const void* map_key_locks::any_key() noexcept {
   }
   which->next = here.spare;
   here.spare = which;
+}
+
+void map_refuse_reentry() {
+  throw std::logic_error(
+      "turnkey::concurrent_map: what is called while a key is written, such as f in update(k, f), must not write to "
+      "it");
 }
 
 }  // namespace turnkey

@@ -10,8 +10,10 @@
 #include <cstring>
 #include <new>
 
+#include "platform/cpu.hpp"
 #include "platform/sanitizer.hpp"
 #include "platform/stack_memory.hpp"
+#include "platform/thread.hpp"
 
 namespace turnkey {
 
@@ -26,6 +28,14 @@ void* aligned(void* base, std::size_t alignment) noexcept {
 }
 
 }  // namespace
+
+void map_backoff::wait() noexcept {
+  if (++rounds_ <= 16) {
+    platform::pause(4);
+  } else {
+    platform::yield_thread();
+  }
+}
 
 map_table* map_table::make(std::size_t count, std::size_t bucket_size, map_population* population,
                            std::uint64_t generation) noexcept {

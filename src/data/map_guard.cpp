@@ -154,7 +154,7 @@ struct map_guard_report {
       of_one(guard, "iterator at the end of a map was used", "uses the end of",
              "there is no element: compare with end() first");
     }
-    const bool has_changed = ((guard.fresh() ^ since) & ~what_goes_on) != 0;
+    const bool has_changed = ((guard.fresh() ^ since) & ~state::what_goes_on) != 0;
     const control* const me = parking::current_control;
     const control* const changer = guard.changer_.load(std::memory_order_relaxed);
     if (has_changed && me != nullptr && changer == me &&
@@ -168,27 +168,25 @@ struct map_guard_report {
   // `mine`: what the writer has added in vain, and takes back: whether the map is free depends on the other one alone.
   [[noreturn]] static void of_write(const map_guard& guard, map_guard::half mine, bool was_inside) noexcept {
     replace(guard,
-            [mine](map_guard::changes state) { return (state & ~lower) | static_cast<map_guard::half>(state - mine); });
+            [mine](state::word seen) { return (seen & ~state::lower) | static_cast<map_guard::half>(seen - mine); });
     if (!is_first()) come_to_write(&guard, was_inside);
     of_two(guard, "concurrent map writes", "writes to", nullptr);
   }
 
  private:
-  static constexpr map_guard::changes lower = 0xffff'ffff;
-  static constexpr map_guard::changes what_goes_on = 0xe000'0000;
-  static constexpr map_guard::changes caught = 0x4000'0000;
+  using state = map_guard_state;
 
   // What the state was.
   template <class F>
   static map_guard::changes replace(const map_guard& guard, F by) noexcept {
-    const std::atomic_ref state(guard.state_);
-    map_guard::changes before = state.load(std::memory_order_relaxed);
-    while (!state.compare_exchange_weak(before, by(before), std::memory_order_relaxed)) {
+    const std::atomic_ref now(guard.state_);
+    map_guard::changes before = now.load(std::memory_order_relaxed);
+    while (!now.compare_exchange_weak(before, by(before), std::memory_order_relaxed)) {
     }
     return before;
   }
   static map_guard::changes catch_writer(const map_guard& guard) noexcept {
-    return replace(guard, [](map_guard::changes state) { return (state & ~what_goes_on) | caught; });
+    return replace(guard, [](state::word seen) { return (seen & ~state::what_goes_on) | state::caught; });
   }
 
   // True if the other one has told who it is.
@@ -201,7 +199,7 @@ struct map_guard_report {
       if (answer == given_testimony) return true;
       const std::int64_t now = platform::now();
       if (now > deadline) return false;
-      if ((catch_writer(guard) & what_goes_on) != caught) {
+      if ((catch_writer(guard) & state::what_goes_on) != state::caught) {
         // Its write is over, and it has not noticed. The next one who writes is the likeliest.
         if (the_case.suspect.load(std::memory_order_relaxed) == nullptr) {
           the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
@@ -219,8 +217,7 @@ struct map_guard_report {
     the_case.subject.store(&guard, std::memory_order_release);
     // As early as can be: the other one is just leaving.
     const map_guard::changes before = catch_writer(guard);
-    if (suspect == nullptr && map_guard::is_free(before))
-      the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
+    if (suspect == nullptr && state::is_free(before)) the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
     char buffer[256];
     text changer(buffer, sizeof buffer);
     describe_changer(changer, guard.changer_.load(std::memory_order_relaxed),
@@ -249,7 +246,7 @@ struct map_guard_report {
 
 // Not inlined, as all that ask who they are.
 [[gnu::noinline]] void map_guard::note_changer(half step) noexcept {
-  if (step == free) return;  // nothing has changed after all
+  if (step == state::free) return;  // nothing has changed after all
   parking::control* me = parking::current_control;
   if (me == nullptr) me = &parking::control::current();
   changer_.store(me, std::memory_order_relaxed);
@@ -259,9 +256,9 @@ struct map_guard_report {
 
 [[gnu::noinline, gnu::cold]] void map_guard::leave_slow() noexcept {
   changes left = fresh();
-  const changes next = settled(left);
+  const changes next = state::settled(left);
   if (next != left && std::atomic_ref(state_).compare_exchange_strong(left, next, std::memory_order_relaxed)) return;
-  data::map_guard_report::of_write(*this, free, true);
+  data::map_guard_report::of_write(*this, state::free, true);
 }
 
 [[gnu::noinline, gnu::cold]] void map_guard::fail_read() const noexcept { data::map_guard_report::of_read(*this); }
@@ -269,7 +266,7 @@ struct map_guard_report {
   data::map_guard_report::of_iteration(*this, since);
 }
 [[gnu::noinline, gnu::cold]] void map_guard::fail_write() const noexcept {
-  data::map_guard_report::of_write(*this, -free, false);
+  data::map_guard_report::of_write(*this, -state::free, false);
 }
 
 }  // namespace turnkey
