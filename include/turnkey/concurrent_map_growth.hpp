@@ -45,7 +45,7 @@ bool map_engine<Entry, Hash, Equal>::help_to_move() noexcept {
     for (std::size_t i = first; i < first + stride; ++i) {
       if (move(*from, *to, i & from->mask, hashes)) ++done;
     }
-  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): somebody will come back to it
+  } catch (const std::bad_alloc&) {  // somebody will come back to it
   }
   // order: acq_rel -- whoever moved the last has seen all others moved.
   if (done == 0 || from->moved.fetch_add(done, std::memory_order_acq_rel) + done != from->size()) return false;

@@ -44,7 +44,7 @@ class guarded_scope {
   [[nodiscard]] T& operator*() const& { return value(); }
   // `*g.lock()`: the scope goes at the end of the line, and a reference would dangle. So this is a copy, and a const one, so
   // that nobody assigns to it by mistake.
-  // NOLINTNEXTLINE(readability-const-return-type)
+  // NOLINTNEXTLINE(readability-const-return-type): what is said above
   [[nodiscard]] const std::remove_const_t<T> operator*() const&& {
     static_assert(std::copy_constructible<std::remove_const_t<T>>,
                   "guarded: this scope ends with the line; give it a name first (auto p = g.lock(); use(*p);)");

@@ -211,7 +211,7 @@ class unit_functions {
     for (std::ptrdiff_t next = 0; (next = dw.dwarf_ranges(&function, next, &base, &start, &end)) > 0;) {
       if (count_ == capacity_) {
         const std::size_t wanted = capacity_ == 0 ? 1024 : capacity_ * 2;
-        void* const larger = std::realloc(ranges_, wanted * sizeof(range));  // NOLINT(cppcoreguidelines-no-malloc)
+        void* const larger = std::realloc(ranges_, wanted * sizeof(range));
         if (larger == nullptr) return;
         ranges_ = static_cast<range*>(larger);
         capacity_ = wanted;
@@ -220,7 +220,7 @@ class unit_functions {
     }
   }
 
-  void add_all_in(dwarf_die& outer) noexcept {  // NOLINT(misc-no-recursion): as deep as the source is nested
+  void add_all_in(dwarf_die& outer) noexcept {  // recurses as deep as the source is nested
     dwarf_die inner;
     if (dw.dwarf_child(&outer, &inner) != 0) return;
     do {

@@ -4,7 +4,7 @@
 
 // Declared here and not by <cxxabi.h>, where it is const: a compiler may then keep the answer across a switch, after
 // which another thread may run this code.
-// NOLINTNEXTLINE(bugprone-reserved-identifier)
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the name is theirs
 extern "C" void* __cxa_get_globals() noexcept;
 
 namespace turnkey::platform {

@@ -35,7 +35,7 @@ void describe_exception(platform::text& out) noexcept {
     int status = 0;
     char* const name = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
     out << "exception of type " << (name != nullptr ? name : type->name());
-    std::free(name);  // NOLINT(cppcoreguidelines-no-malloc): __cxa_demangle allocates with malloc
+    std::free(name);  // which is how __cxa_demangle has allocated it
   }
 }
 
