@@ -106,6 +106,7 @@ template <class Handler = do_nothing>
 class select_case : public basic_select_case {
  public:
   template <select_case_type Case>
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): of a select_case it does not make another
   requires(!std::same_as<std::remove_cvref_t<Case>, select_case>) select_case(Case&& c)
       : held_(std::make_shared<holder<std::remove_cvref_t<Case>>>(std::forward<Case>(c))) {}
   void join(select_core& all, std::size_t index) const { held_->join(all, index); }
@@ -123,6 +124,7 @@ class select_case : public basic_select_case {
   template <class Case>
   struct holder final : basic_holder {
     template <class From>
+    // Made once, and never copied. NOLINTNEXTLINE(bugprone-forwarding-reference-overload)
     explicit holder(From&& from) : held(std::forward<From>(from)) {}
     void join(select_core& all, std::size_t index) override { held.join(all, index); }
     void run() override { held.run(); }

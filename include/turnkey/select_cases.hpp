@@ -100,6 +100,7 @@ class send_case : public basic_select_case {
                                                                                handler_(other.handler_) {
     own(*other.lent_);
   }
+  // NOLINTNEXTLINE(performance-noexcept-move-constructor): a T or a handler may throw
   send_case(send_case&& other) : channel_(other.channel_), handler_(std::move(other.handler_)) {
     own(std::move(*other.lent_));
   }
@@ -155,6 +156,7 @@ class stop_case : public basic_select_case {
  public:
   stop_case(std::stop_token token, Handler handler) : token_(std::move(token)), handler_(std::move(handler)) {}
   stop_case(const stop_case& other) : token_(other.token_), handler_(other.handler_) {}
+  // NOLINTNEXTLINE(performance-noexcept-move-constructor): a handler may throw
   stop_case(stop_case&& other) : token_(std::move(other.token_)), handler_(std::move(other.handler_)) {}
 
   void join(select_core& all, std::size_t index) {
