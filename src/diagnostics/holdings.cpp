@@ -21,6 +21,17 @@ void* map_pages(std::size_t bytes) noexcept {
 
 constinit std::array<std::atomic<holdings*>, holdings::most_pages> holdings::pages{};
 
+bool holding::move_to(holding& there, taking expected) noexcept {
+  there.since.store(since.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  there.is_reported.store(is_reported.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  there.what.store(expected, std::memory_order_relaxed);
+  // order: release -- pairs with remove_from_any(): who finds it gone from here finds it there.
+  if (what.compare_exchange_strong(expected, taking(), std::memory_order_release, std::memory_order_relaxed))
+    return true;
+  there.what.store(taking(), std::memory_order_relaxed);
+  return false;
+}
+
 // order: acquire -- pairs with make(): the record is complete.
 std::uint32_t holdings::made() noexcept { return count_made.load(std::memory_order_acquire); }
 
@@ -48,16 +59,16 @@ holdings* holdings::make(parking::control& who) noexcept {
   return made;
 }
 
-holding& holdings::at_later(std::uint32_t i) const noexcept {
+holding& holdings::later_place(std::uint32_t i) const noexcept {
   block* b = first_;
   for (; i >= block::size; i -= block::size) b = b->next.load(std::memory_order_acquire);
   return b->held[i];
 }
 
 // Null: no memory.
-holding* holdings::make_room(std::uint32_t index) noexcept {
+holding* holdings::make_room(std::uint32_t place) noexcept {
   block* b = first_;
-  for (; index >= block::size; index -= block::size) {
+  for (; place >= block::size; place -= block::size) {
     if (b->next.load(std::memory_order_relaxed) == nullptr) {
       void* const room = map_pages(sizeof(block));
       if (room == nullptr) return nullptr;
@@ -65,24 +76,20 @@ holding* holdings::make_room(std::uint32_t index) noexcept {
     }
     b = b->next.load(std::memory_order_relaxed);
   }
-  return &b->held[index];
+  return &b->held[place];
 }
 
 // Takes out those that are marked, which are none before that one.
 void holdings::close_gaps(std::uint32_t from) noexcept {
   const std::uint32_t count = count_.load(std::memory_order_relaxed);
-  if (from < count) fingerprint_ = at(from).before;
+  std::uint64_t fingerprint = place(from).fingerprint;
   std::uint32_t kept = from;
   for (std::uint32_t i = from; i < count; ++i) {
-    const holding& each = at(i);
+    holding& each = at(i);
     const taking what = each.what.load(std::memory_order_relaxed);
-    if (what == taking()) continue;
-    holding& to = at(kept++);
-    to.since.store(each.since.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    to.is_reported.store(each.is_reported.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    to.what.store(what, std::memory_order_relaxed);
-    to.before = fingerprint_;
-    fingerprint_ = fingerprint_with(what);
+    if (what == taking() || (i != kept && !each.move_to(at(kept), what))) continue;
+    fingerprint = folded(fingerprint, what);
+    at(kept++).fingerprint = fingerprint;
   }
   count_.store(kept, std::memory_order_release);
 }
@@ -92,19 +99,27 @@ holdings* holdings::bring_up_to_date(parking::control& who) noexcept {
   auto* const mine = who.holdings() != nullptr ? static_cast<holdings*>(who.holdings()) : make(who);
   if (mine == nullptr) return nullptr;
   const std::uint32_t token = who.token();
-  // order: acquire -- pairs with remove_from_any(): what was marked before this is seen below, what is marked later makes
-  // the list invalid again.
-  mine->valid_for_.exchange(token, std::memory_order_acquire);
+  // order: acquire -- pairs with remove_from_any(): what was marked before this is seen below, what is marked later is
+  // for the next time.
+  who.ready_holdings().exchange(mine, std::memory_order_acquire);
   if (mine->token_ != token) {  // what an ended one has left locked is not its successor's
     mine->token_ = token;
-    mine->fingerprint_ = mix(token);
+    mine->place(0).fingerprint = mix(token);
     mine->count_.store(0, std::memory_order_relaxed);
   }
   mine->close_gaps(0);
   return mine;
 }
 
-std::int64_t holdings::remove(taking what) noexcept {
+holdings::end holdings::end_of(parking::control& who) noexcept {
+  holdings* mine = ready(who);
+  if (mine == nullptr) mine = bring_up_to_date(who);
+  if (mine == nullptr) return {};
+  const std::uint32_t count = mine->count_.load(std::memory_order_relaxed);
+  return {*mine, mine->place(count), count};
+}
+
+std::int64_t holdings::remove_earlier(taking what) noexcept {
   for (std::uint32_t i = count_.load(std::memory_order_relaxed); i-- != 0;) {
     holding& each = at(i);
     if (each.what.load(std::memory_order_relaxed) != what) continue;
@@ -116,15 +131,21 @@ std::int64_t holdings::remove(taking what) noexcept {
   return not_held;
 }
 
-// Its holder may be adding or removing others meanwhile, so it is only marked. Backwards, since they move to the front.
+// Its holder may be adding or removing others meanwhile, so it is only marked. It may be moving this one as well, and does so
+// towards the front only: it writes it there before it takes it from here (move_to). So whoever looks from the back to the front
+// comes upon it, here or there. If that is here, and there it has been written already, its holder finds the mark when it is
+// about to take it from here. It is tempting to let the holder store what it has read, without a read-modify-write. Don't: a
+// mark that comes in between is lost, and so is one for a lock that stays where it is and is stored anew; either would be
+// held by its former holder for good, with orders and reports that are false.
 void holdings::remove_from_any(const void* lock) noexcept {
   for_each([lock](holdings& each) {
     for (std::uint32_t i = each.count(); i-- != 0;) {
       std::atomic<taking>& place = each.at(i).what;
-      taking what = place.load(std::memory_order_relaxed);
+      // order: acquire -- pairs with move_to(), and with add() of another in a place that was left.
+      taking what = place.load(std::memory_order_acquire);
       if (what.lock() != lock || !place.compare_exchange_strong(what, taking(), std::memory_order_relaxed)) continue;
-      // order: release -- pairs with of() and bring_up_to_date(): the mark.
-      each.valid_for_.store(nobody, std::memory_order_release);
+      // order: release -- pairs with ready() and bring_up_to_date(): the mark.
+      each.who_->ready_holdings().store(nullptr, std::memory_order_release);
     }
   });
 }

@@ -3,97 +3,101 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 
 #include "parking/control.hpp"
-#include "parking/reason.hpp"
+#include "parking/taking.hpp"
 #include "platform/stack_memory.hpp"
 
 namespace turnkey::diagnostics {
 
-// A lock, and how it is taken, in a word: the last two bits of a lock's address are free.
-class taking {
- public:
-  constexpr taking() noexcept = default;  // none
-  taking(const void* lock, parking::reason how) noexcept
-      : word_(reinterpret_cast<std::uintptr_t>(lock) | static_cast<std::uintptr_t>(how)) {}
-
-  // Null: another than its holder has unlocked it.
-  [[nodiscard]] const void* lock() const noexcept { return reinterpret_cast<const void*>(word_ & ~how_mask); }
-  [[nodiscard]] parking::reason how() const noexcept { return static_cast<parking::reason>(word_ & how_mask); }
-  [[nodiscard]] std::uintptr_t word() const noexcept { return word_; }
-  friend bool operator==(const taking&, const taking&) = default;
-
- private:
-  static constexpr std::uintptr_t how_mask = 3;
-  static_assert(static_cast<std::uintptr_t>(parking::reason::rw_mutex_lock_shared) <= how_mask);
-  std::uintptr_t word_ = 0;
-};
+using parking::taking;
 
 // One lock that is held. Written by its holder; others may read it, and see what was so at one moment.
 struct holding {
   std::atomic<taking> what{};
   std::atomic<std::int64_t> since{0};  // 0: nobody wants to know
-  std::uint64_t before = 0;            // its holder's: the fingerprint of those before it
+  std::uint64_t fingerprint = 0;       // its holder's: of the list up to here
   std::atomic<bool> is_reported{false};
+
+  // By its holder, who has found it to be that. False: another has marked it since, and it is nowhere. The fingerprint is the
+  // caller's.
+  bool move_to(holding& there, taking expected) noexcept;
 };
 
+constexpr std::uint64_t mix_factor = 0x9e3779b97f4a7c15;
 inline std::uint64_t mix(std::uint64_t x) noexcept {
-  x *= 0x9e3779b97f4a7c15;
+  x *= mix_factor;
   return x ^ (x >> 29);
 }
 
 // The locks of one control, in the order in which it took them. Made when it first locks, and its record's for good.
 // What each lock that is watched goes through is inline, and few instructions.
 //
-// The list has a fingerprint, of the control and of what it holds in that order, which grows and shrinks with it. Two that
-// differ have the same one once in 2^64.
-class holdings {
+// The list has a fingerprint, of the control and of what it holds in that order, which stands with the last one. Two that differ
+// have the same one once in 2^64.
+class alignas(64) holdings {  // a cache line for each: who has the next one locks as well
  public:
-  // The caller's. Null: no memory.
-  static holdings* of(parking::control& who) noexcept {
-    holdings* const mine = valid(who);
-    return mine != nullptr ? mine : bring_up_to_date(who);
-  }
-  // The same, if nothing is to be done for it; else null.
-  static holdings* valid(parking::control& who) noexcept {
-    auto* const mine = static_cast<holdings*>(who.holdings());
-    // order: acquire -- pairs with remove_from_any(): what it has marked.
-    return mine != nullptr && mine->valid_for_.load(std::memory_order_acquire) == who.token() ? mine : nullptr;
+  // The end of a list, by which its control changes it, once: then it is another's. Null: none.
+  class end {
+   public:
+    explicit operator bool() const noexcept { return list_ != nullptr; }
+    [[nodiscard]] holdings& list() const noexcept { return *list_; }
+    [[nodiscard]] bool is_empty() const noexcept { return count_ == 0; }
+    // The list's fingerprint as it is once `what` is added.
+    [[nodiscard]] std::uint64_t fingerprint_with(taking what) const noexcept {
+      return folded(last_->fingerprint, what);
+    }
+    // `now` is 0 always, or never.
+    void add(taking what, std::uint64_t fingerprint_with_it, std::int64_t now) const noexcept {
+      holding* const h = count_ + 1 < block::size ? &list_->first_->held[count_ + 1] : list_->make_room(count_ + 1);
+      if (h == nullptr) return;  // no memory: it is not known
+      h->fingerprint = fingerprint_with_it;
+      if (now != 0) {
+        h->since.store(now, std::memory_order_relaxed);
+        h->is_reported.store(false, std::memory_order_relaxed);
+      }
+      // order: release -- pairs with remove_from_any(): what was in this place before has been moved.
+      h->what.store(what, std::memory_order_release);
+      set_count(count_ + 1);
+    }
+    [[nodiscard]] bool is_last(taking what) const noexcept {
+      return last_->what.load(std::memory_order_relaxed) == what;
+    }
+    void remove_last() const noexcept { set_count(count_ - 1); }
+    // The last one that is the same; since when it was held, or not_held.
+    [[nodiscard]] std::int64_t remove(taking what) const noexcept {
+      if (!is_last(what)) return list_->remove_earlier(what);
+      remove_last();
+      return last_->since.load(std::memory_order_relaxed);
+    }
+
+   private:
+    friend holdings;
+    end() noexcept = default;
+    end(holdings& list, holding& last, std::uint32_t count) noexcept : list_(&list), last_(&last), count_(count) {}
+    // order: release -- pairs with count(): the entries.
+    void set_count(std::uint32_t count) const noexcept { list_->count_.store(count, std::memory_order_release); }
+    holdings* list_ = nullptr;
+    holding* last_ = nullptr;  // or the place before the first, which holds nothing
+    std::uint32_t count_ = 0;
+  };
+  static constexpr std::int64_t not_held = -1;
+
+  // Of the caller's. Null: no memory.
+  static end end_of(parking::control& who) noexcept;
+  // The same, if nothing is to be done for the list and it is short; else null.
+  static end quick_end_of(parking::control& who) noexcept {
+    holdings* const mine = ready(who);
+    if (mine == nullptr) return {};
+    const std::uint32_t count = mine->count_.load(std::memory_order_relaxed);
+    return count + 1 < block::size ? end(*mine, mine->first_->held[count], count) : end();
   }
 
-  // The fingerprint as it is once `what` is added.
-  [[nodiscard]] std::uint64_t fingerprint_with(taking what) const noexcept { return mix(fingerprint_ ^ what.word()); }
-  void add(taking what, std::uint64_t fingerprint_with_it, std::int64_t now) noexcept {
-    const std::uint32_t count = count_.load(std::memory_order_relaxed);
-    holding* const h = make_room(count);
-    if (h != nullptr) fill(*h, count, what, fingerprint_with_it, now);  // else it is not known
-  }
-  // The same, if there is room without a look further: true.
-  bool add_quickly(taking what, std::uint64_t fingerprint_with_it, std::int64_t now) noexcept {
-    const std::uint32_t count = count_.load(std::memory_order_relaxed);
-    if (count >= block::size) return false;
-    fill(first_->held[count], count, what, fingerprint_with_it, now);
-    return true;
-  }
-  static constexpr std::int64_t not_held = -1;
-  // The last one that is the same; since when it was held, or not_held.
-  std::int64_t remove(taking what) noexcept;
-  // The same, if it is one that was added quickly, and after all others: true.
-  bool remove_quickly(taking what) noexcept {
-    const std::uint32_t last = count_.load(std::memory_order_relaxed) - 1;
-    if (last >= block::size) return false;
-    const holding& h = first_->held[last];
-    if (h.what.load(std::memory_order_relaxed) != what) return false;
-    fingerprint_ = h.before;
-    count_.store(last, std::memory_order_release);
-    return true;
-  }
-  // For its control.
-  [[nodiscard]] bool is_empty() const noexcept { return count_.load(std::memory_order_relaxed) == 0; }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_.load(std::memory_order_acquire); }
   // i < count(), or any if another than its control asks.
-  [[nodiscard]] holding& at(std::uint32_t i) const noexcept { return i < block::size ? first_->held[i] : at_later(i); }
+  [[nodiscard]] holding& at(std::uint32_t i) const noexcept { return place(i + 1); }
   [[nodiscard]] const parking::control& who() const noexcept { return *who_; }
 
   // f(holdings&) for all there are.
@@ -106,7 +110,8 @@ class holdings {
   static void remove_from_any(const void* lock) noexcept;
 
  private:
-  // A page of them; how many locks one may hold has no limit.
+  // A page of them; how many locks one may hold has no limit. The first place is no lock's: it has the fingerprint of the empty
+  // list.
   struct block {
     static constexpr std::uint32_t size = (platform::page_size - sizeof(void*)) / sizeof(holding);
     std::atomic<block*> next{nullptr};
@@ -123,27 +128,25 @@ class holdings {
     return &pages[(index - 1) / page_records].load(std::memory_order_acquire)[(index - 1) % page_records];
   }
   static holdings* make(parking::control& who) noexcept;
-  static holdings* bring_up_to_date(parking::control& who) noexcept;
-  void close_gaps(std::uint32_t from) noexcept;
-  void fill(holding& h, std::uint32_t index, taking what, std::uint64_t fingerprint_with_it,
-            std::int64_t now) noexcept {
-    h.before = fingerprint_;
-    h.since.store(now, std::memory_order_relaxed);
-    h.is_reported.store(false, std::memory_order_relaxed);
-    h.what.store(what, std::memory_order_relaxed);
-    fingerprint_ = fingerprint_with_it;
-    // order: release -- pairs with count(): the entry.
-    count_.store(index + 1, std::memory_order_release);
+  // The caller's, if nothing is to be done for it; else null.
+  static holdings* ready(parking::control& who) noexcept {
+    // order: acquire -- pairs with remove_from_any(): what it has marked.
+    return static_cast<holdings*>(who.ready_holdings().load(std::memory_order_acquire));
   }
-  holding* make_room(std::uint32_t index) noexcept;
-  [[nodiscard]] holding& at_later(std::uint32_t i) const noexcept;
+  static holdings* bring_up_to_date(parking::control& who) noexcept;
+  static std::uint64_t folded(std::uint64_t fingerprint, taking what) noexcept {
+    return std::rotl((fingerprint ^ what.word()) * mix_factor, 16);
+  }
+  [[nodiscard]] std::int64_t remove_earlier(taking what) noexcept;
+  void close_gaps(std::uint32_t from) noexcept;
+  holding* make_room(std::uint32_t place) noexcept;
+  [[nodiscard]] holding& place(std::uint32_t i) const noexcept {
+    return i < block::size ? first_->held[i] : later_place(i);
+  }
+  [[nodiscard]] holding& later_place(std::uint32_t i) const noexcept;
 
-  static constexpr std::uint32_t nobody = parking::not_in_tokens;
-  const parking::control* who_ = nullptr;
-  // Whose list it is, and for whom it can be used as it is: nobody, if another has unlocked one of those in it.
-  std::uint32_t token_ = nobody;
-  std::atomic<std::uint32_t> valid_for_{nobody};
-  std::uint64_t fingerprint_ = 0;
+  parking::control* who_ = nullptr;
+  std::uint32_t token_ = parking::not_in_tokens;  // whose list it is; at first nobody's
   std::atomic<std::uint32_t> count_{0};
   block* first_ = nullptr;
 };

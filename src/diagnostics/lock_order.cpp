@@ -235,10 +235,10 @@ void forget_lock(const void* lock) noexcept {
   table.unlock();
 }
 
-void check_lock_order(const control& who, const holdings& mine, taking what, std::uint64_t fingerprint) noexcept {
-  if (mine.is_empty()) return;
+void check_lock_order(const control& who, const holdings::end& its, taking what, std::uint64_t fingerprint) noexcept {
+  if (is_order_familiar(its, fingerprint)) return;
   const std::uint64_t key = familiar_orders::key(fingerprint);
-  if (familiar_orders::has(key)) return;
+  const holdings& mine = its.list();
   const platform::tsan_ignore ignore;
   const void* const lock = what.lock();
   const std::uint32_t count = mine.count();

@@ -26,16 +26,16 @@ class familiar_orders {
  private:
   static std::atomic<std::uint64_t>& place(std::uint64_t key) noexcept { return known[key >> 51]; }
 
-  static std::array<std::atomic<std::uint64_t>, 1 << 13> known;
-  static std::atomic<std::uint64_t> era;
+  [[gnu::visibility("hidden")]] static std::array<std::atomic<std::uint64_t>, 1 << 13> known;
+  [[gnu::visibility("hidden")]] static std::atomic<std::uint64_t> era;
 };
 
-// `who` is about to take `what`, or just has, and holds what `mine` says; with that, its fingerprint would be `fingerprint`.
-void check_lock_order(const parking::control& who, const holdings& mine, taking what,
+// `who` is about to take `what`, or just has, whose list ends with `its`; with `what`, that has the fingerprint `fingerprint`.
+void check_lock_order(const parking::control& who, const holdings::end& its, taking what,
                       std::uint64_t fingerprint) noexcept;
 // Whether that would find nothing new, as far as can be seen quickly.
-inline bool is_order_familiar(const holdings& mine, std::uint64_t fingerprint) noexcept {
-  return mine.is_empty() || familiar_orders::has(familiar_orders::key(fingerprint));
+inline bool is_order_familiar(const holdings::end& its, std::uint64_t fingerprint) noexcept {
+  return its.is_empty() || familiar_orders::has(familiar_orders::key(fingerprint));
 }
 
 // Nobody has locked it before: what is known of this address is about another lock.

@@ -19,7 +19,6 @@ namespace turnkey::diagnostics {
 namespace {
 
 using parking::control;
-using parking::reason;
 
 // What is wanted, together. Set before main; by start_trace() as well, before there are others.
 enum : unsigned { order = 1, times = 2, trace = 4, all_of_it = order | times | trace };
@@ -34,34 +33,32 @@ void is_new(const void* lock) noexcept {
 }
 
 template <unsigned About>
-void wants(control& who, const void* lock, reason how) noexcept {
+void wants(control& who, taking what) noexcept {
   if constexpr ((About & order) == 0) return;
-  const holdings* const mine = holdings::of(who);
-  if (mine == nullptr) return;
-  const taking what(lock, how);
-  check_lock_order(who, *mine, what, mine->fingerprint_with(what));
+  const holdings::end mine = holdings::end_of(who);
+  if (!mine) return;
+  check_lock_order(who, mine, what, mine.fingerprint_with(what));
 }
 
 template <unsigned About, bool MakesOrder>
-[[gnu::noinline]] void locked_slowly(control& who, const void* lock, reason how) noexcept {
-  if constexpr ((About & trace) != 0) trace_lock(who, lock, how);
+[[gnu::noinline]] void locked_slowly(control& who, taking what) noexcept {
+  if constexpr ((About & trace) != 0) trace_lock(who, what.lock(), what.how());
   if constexpr ((About & (order | times)) == 0) return;
-  holdings* const mine = holdings::of(who);
-  if (mine == nullptr) return;
-  const taking what(lock, how);
-  const std::uint64_t fingerprint = mine->fingerprint_with(what);
-  if constexpr ((About & order) != 0 && MakesOrder) check_lock_order(who, *mine, what, fingerprint);
-  mine->add(what, fingerprint, (About & times) != 0 ? platform::now() : 0);
+  const holdings::end mine = holdings::end_of(who);
+  if (!mine) return;
+  const std::uint64_t fingerprint = mine.fingerprint_with(what);
+  if constexpr ((About & order) != 0 && MakesOrder) check_lock_order(who, mine, what, fingerprint);
+  mine.add(what, fingerprint, (About & times) != 0 ? platform::now() : 0);
 }
 
 template <unsigned About>
-[[gnu::noinline]] void unlocks_slowly(control& who, const void* lock, reason how) noexcept {
-  if constexpr ((About & trace) != 0) trace_unlock(who, lock, how);
+[[gnu::noinline]] void unlocks_slowly(control& who, taking what) noexcept {
+  if constexpr ((About & trace) != 0) trace_unlock(who, what.lock(), what.how());
   if constexpr ((About & (order | times)) == 0) return;
-  holdings* const mine = holdings::of(who);
-  const std::int64_t since = mine != nullptr ? mine->remove({lock, how}) : holdings::not_held;
+  const holdings::end mine = holdings::end_of(who);
+  const std::int64_t since = mine ? mine.remove(what) : holdings::not_held;
   if (since == holdings::not_held) {
-    holdings::remove_from_any(lock);
+    holdings::remove_from_any(what.lock());
   } else if ((About & times) != 0 && is_profiled) {
     record_hold(platform::now() - since);
   }
@@ -70,23 +67,28 @@ template <unsigned About>
 // What these two do most of the time, if only orders are wanted, takes neither a call nor a stack frame.
 
 template <unsigned About, bool MakesOrder>
-void locked(control& who, const void* lock, reason how) noexcept {
+void locked(control& who, taking what) noexcept {
   if constexpr (About == order) {
-    if (holdings* const mine = holdings::valid(who)) [[likely]] {
-      const taking what(lock, how);
-      const std::uint64_t fingerprint = mine->fingerprint_with(what);
-      if ((!MakesOrder || is_order_familiar(*mine, fingerprint)) && mine->add_quickly(what, fingerprint, 0)) return;
+    if (const holdings::end mine = holdings::quick_end_of(who)) [[likely]] {
+      const std::uint64_t fingerprint = mine.fingerprint_with(what);
+      if (!MakesOrder || is_order_familiar(mine, fingerprint)) [[likely]] {
+        mine.add(what, fingerprint, 0);
+        return;
+      }
     }
   }
-  locked_slowly<About, MakesOrder>(who, lock, how);
+  locked_slowly<About, MakesOrder>(who, what);
 }
 
 template <unsigned About>
-void unlocks(control& who, const void* lock, reason how) noexcept {
+void unlocks(control& who, taking what) noexcept {
   if constexpr (About == order) {
-    if (holdings* const mine = holdings::valid(who); mine != nullptr && mine->remove_quickly({lock, how})) return;
+    if (const holdings::end mine = holdings::quick_end_of(who); mine && mine.is_last(what)) [[likely]] {
+      mine.remove_last();
+      return;
+    }
   }
-  unlocks_slowly<About>(who, lock, how);
+  unlocks_slowly<About>(who, what);
 }
 
 template <unsigned... About>

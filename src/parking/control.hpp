@@ -113,6 +113,8 @@ class control {
   // Diagnostics' own: where it is listed while it waits for a lock, and where it is noted which locks it holds.
   [[nodiscard]] std::uint32_t& place() noexcept { return place_; }
   [[nodiscard]] void*& holdings() noexcept { return holdings_; }
+  // The same, while nothing is to be done for them before they can be used; else null. Others may make it null.
+  [[nodiscard]] std::atomic<void*>& ready_holdings() noexcept { return ready_holdings_; }
 
  protected:
   constexpr control() noexcept = default;
@@ -120,7 +122,11 @@ class control {
   // The record is another control's now.
   void set_token(std::uint32_t token) noexcept {
     token_ = token;
-    quick_token_ = are_locks_watched.load(std::memory_order_relaxed) ? 0 : token;
+    quick_token_ = token;
+    if (are_locks_watched.load(std::memory_order_relaxed)) {
+      quick_token_ = 0;
+      ready_holdings_.store(nullptr, std::memory_order_relaxed);
+    }
     read_count_.store(0, std::memory_order_relaxed);
   }
 
@@ -138,6 +144,7 @@ class control {
   std::uint32_t place_ = 0;
   std::uint32_t quick_token_ = 0;
   void* holdings_ = nullptr;
+  std::atomic<void*> ready_holdings_{nullptr};
   std::array<std::atomic<const void*>, most_reads> reads_{};
 };
 

@@ -21,7 +21,7 @@ constinit std::atomic<bool> are_locks_watched{false};
 constinit std::atomic<const tracer*> the_tracer{nullptr};
 [[gnu::tls_model("initial-exec")]] thread_local constinit bool is_timer_firing = false;
 
-// An unlock without read-modify-write passes no watcher by, and a lock by one that has a token none.
+// An unlock that is a restartable sequence at once passes the watcher by, and so does a lock by one that has a token.
 void watch_locks(const lock_watcher& watcher) noexcept {
   platform::forgo_rseq();
   are_locks_watched.store(true, std::memory_order_relaxed);

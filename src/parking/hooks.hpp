@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "parking/taking.hpp"
 #include "parking/waiter.hpp"
 
 namespace turnkey::parking {
@@ -53,21 +54,21 @@ class lock_wait_scope {
   control* who_;
 };
 
-// Is told of every lock and unlock of a mutex or an rw_mutex, if there is one; `how` is the reason for a wait in that call.
+// Is told of every lock and unlock of a mutex or an rw_mutex, if there is one.
 struct lock_watcher {
   // Somebody is about to lock, or has just locked, what nobody has locked before.
   void (*is_new)(const void* lock) noexcept;
   // Is about to lock, and must wait for it.
-  void (*wants)(control& who, const void* lock, reason how) noexcept;
+  void (*wants)(control& who, taking what) noexcept;
   // Has locked without a wait what it would have waited for: wants and locked in one.
-  void (*locked_at_once)(control& who, const void* lock, reason how) noexcept;
+  void (*locked_at_once)(control& who, taking what) noexcept;
   // Has locked, after a wait or because it was free.
-  void (*locked)(control& who, const void* lock, reason how) noexcept;
-  void (*unlocks)(control& who, const void* lock, reason how) noexcept;
+  void (*locked)(control& who, taking what) noexcept;
+  void (*unlocks)(control& who, taking what) noexcept;
 };
 // From now on, for good. Before main: locks must not be in use.
 void watch_locks(const lock_watcher& watcher) noexcept;
-extern std::atomic<const lock_watcher*> the_lock_watcher;
+[[gnu::visibility("hidden")]] extern std::atomic<const lock_watcher*> the_lock_watcher;
 inline const lock_watcher* lock_watch() noexcept {
   // order: acquire -- pairs with watch_locks(): what the watcher has made ready.
   return the_lock_watcher.load(std::memory_order_acquire);

@@ -19,12 +19,11 @@ namespace turnkey::platform {
 
 constinit std::atomic<bool> has_rseq{false};
 constinit std::ptrdiff_t rseq_offset = 0;
+constinit bool is_rseq_registered = false;  // written before there are threads
 
 void forgo_rseq() noexcept { has_rseq.store(false, std::memory_order_seq_cst); }
 
 namespace {
-
-constinit bool is_registered = false;  // written before there are threads
 
 // linux/membarrier.h of Linux 5.10
 enum membarrier_command : int { query = 0, fence_rseq = 1 << 7, register_rseq = 1 << 8 };
@@ -39,7 +38,7 @@ bool prepare() noexcept {
   if (commands < 0 || (commands & fence_rseq) == 0 || (commands & register_rseq) == 0) return false;
   if (membarrier(register_rseq) != 0) return false;
   rseq_offset = __rseq_offset;
-  is_registered = true;
+  is_rseq_registered = true;
   return true;
 #else
   return false;
@@ -59,7 +58,7 @@ bool prepare() noexcept {
 }  // namespace
 
 void fence_restartable() noexcept {
-  if (!is_registered) return;
+  if (!is_rseq_registered) return;
   const int error = errno;
   membarrier(fence_rseq);
   errno = error;

@@ -12,9 +12,11 @@ namespace turnkey::platform {
 // Set before main, and cleared by forgo_rseq(): whoever has begun a sequence then is still fenced.
 [[gnu::visibility("hidden")]] extern std::atomic<bool> has_rseq;
 void forgo_rseq() noexcept;
+// True from when has_rseq first is, for good: whoever knows why that was cleared may begin one all the same.
+[[gnu::visibility("hidden")]] extern bool is_rseq_registered;
 
 // If word == expected, stores `desired`, with release order, by a plain store as its last step, and returns true.
-// False if the word differs or the thread was interrupted. Only if has_rseq.
+// False if the word differs or the thread was interrupted. Only if is_rseq_registered.
 bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::uint32_t desired) noexcept;
 
 // The same, and stores `behind` into the 32 bits that follow the word in memory, in one step with it. Nobody else may write

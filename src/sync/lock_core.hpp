@@ -140,6 +140,7 @@ class lock_protocol {
   static void unlock_shared(lock_core& lock) noexcept;
   // For a caller that has no current_token, being new or watched: these tell the lock watcher of the lock, if there is one.
   static bool lock_told(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
+  static void lock_mutex_told(lock_core& lock, void* object) noexcept;  // lock() of a mutex, what TSan is told included
   static bool lock_shared_told(lock_core& lock, const wait_limit& limit, const void* object) noexcept;
   static constexpr wait_limit no_limit{};  // lock_told knows this one without looking at it
   // The same, after it has been tried with success; for writing, by take().
@@ -200,6 +201,8 @@ class lock_protocol {
 
  private:
   struct contender;
+  static bool take_used(lock_core& lock, const kind& kind, std::uint32_t token) noexcept;
+  static void lock_mutex_told_slowly(lock_core& lock, void* object) noexcept;
   static bool lock_told_slowly(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
   static bool overtake(lock_core& lock, const kind& kind) noexcept;
   static bool may_overtake(lock_core& lock, const kind& kind, std::uint32_t token) noexcept;

@@ -2,6 +2,7 @@
 // want of it; so does a thread of control that is new.
 #include "parking/control.hpp"
 #include "parking/hooks.hpp"
+#include "platform/sanitizer.hpp"
 #include "sync/lock_core.hpp"
 
 namespace turnkey {
@@ -27,30 +28,52 @@ bool lock_and_tell(lock_core& lock, control& me, const void* object, reason how,
   if (watch == nullptr) return try_it() || wait();
   const bool makes_order = limit.is_unlimited();
   if (try_it()) {
-    (makes_order ? watch->locked_at_once : watch->locked)(me, object, how);
+    (makes_order ? watch->locked_at_once : watch->locked)(me, {object, how});
     return true;
   }
-  if (makes_order) watch->wants(me, object, how);
+  if (makes_order) watch->wants(me, {object, how});
   if (!wait()) return false;
-  watch->locked(me, object, how);
+  watch->locked(me, {object, how});
   return true;
 }
 
 }  // namespace
 
-// A lock without a limit, of what is free and was used before, takes no more than the call of the watcher.
+// A lock without a limit, of what is free and was used before, takes no more than the call of the watcher;
+// that of a mutex no stack frame either.
+inline bool lock_protocol::take_used(lock_core& lock, const kind& kind, std::uint32_t token) noexcept {
+  std::uint32_t free = kind.idle;
+  // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
+  if (lock.owner_.load(std::memory_order_relaxed) == 0 ||
+      !lock.state_.compare_exchange_strong(free, free | held, std::memory_order_acquire, std::memory_order_relaxed))
+      [[unlikely]]
+    return false;
+  set_owner(lock, token);
+  return true;
+}
+
+[[gnu::noinline]] void lock_protocol::lock_mutex_told(lock_core& lock, void* object) noexcept {
+  control* const me = parking::current_control;
+  const lock_watcher* const watch = parking::lock_watch();
+  if (me != nullptr && watch != nullptr && !platform::is_tsan && take_used(lock, mutex_kind, me->token())) [[likely]] {
+    watch->locked_at_once(*me, {object, mutex_kind.why});
+  } else {
+    lock_mutex_told_slowly(lock, object);
+  }
+}
+
+[[gnu::noinline]] void lock_protocol::lock_mutex_told_slowly(lock_core& lock, void* object) noexcept {
+  lock_told_slowly(lock, mutex_kind, no_limit, object);
+  platform::tsan_acquire(object);
+}
+
 [[gnu::noinline]] bool lock_protocol::lock_told(lock_core& lock, const kind& kind, const wait_limit& limit,
                                                 const void* object) noexcept {
   control* const me = parking::current_control;
   const lock_watcher* const watch = parking::lock_watch();
-  std::uint32_t free = kind.idle;
-  if (me == nullptr || watch == nullptr || &limit != &no_limit || lock.owner_.load(std::memory_order_relaxed) == 0 ||
-      // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
-      !lock.state_.compare_exchange_strong(free, free | held, std::memory_order_acquire, std::memory_order_relaxed))
-      [[unlikely]]
+  if (me == nullptr || watch == nullptr || &limit != &no_limit || !take_used(lock, kind, me->token())) [[unlikely]]
     return lock_told_slowly(lock, kind, limit, object);
-  set_owner(lock, me->token());
-  watch->locked_at_once(*me, object, kind.why);
+  watch->locked_at_once(*me, {object, kind.why});
   return true;
 }
 
@@ -73,13 +96,13 @@ bool lock_and_tell(lock_core& lock, control& me, const void* object, reason how,
   control& me = control::caller();
   const lock_watcher* const watch = watcher_of(lock, object);
   set_owner(lock, me.token());
-  if (watch != nullptr) watch->locked(me, object, kind.why);
+  if (watch != nullptr) watch->locked(me, {object, kind.why});
 }
 
 [[gnu::noinline]] void lock_protocol::tell_taken_shared(lock_core& lock, const void* object) noexcept {
   control& me = control::caller();
   if (const lock_watcher* const watch = watcher_of(lock, object))
-    watch->locked(me, object, reason::rw_mutex_lock_shared);
+    watch->locked(me, {object, reason::rw_mutex_lock_shared});
 }
 
 }  // namespace turnkey

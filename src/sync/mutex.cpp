@@ -11,7 +11,6 @@ namespace turnkey {
 
 using parking::control;
 using parking::lock_watch;
-using parking::lock_watcher;
 using parking::reason;
 
 // The functions below are never inlined, not even by a link-time optimiser: they read thread-locals that a caller's park
@@ -21,7 +20,7 @@ using parking::reason;
   std::uint32_t free = 0;
   const std::uint32_t token = parking::current_token;
   if (token == 0) [[unlikely]] {
-    lock_within(lock_protocol::no_limit);
+    lock_protocol::lock_mutex_told(core_, this);
     return;
   }
   // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
@@ -48,8 +47,14 @@ using parking::reason;
       return;
     lock_protocol::note_release(core_);
   } else {
-    if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
-      watch->unlocks(control::caller(), this, reason::mutex_lock);
+    if (lock_watch() != nullptr) [[unlikely]] {
+      control& me = control::caller();
+      lock_watch()->unlocks(me, {this, reason::mutex_lock});
+      // The quick way: that the watcher must be told first is all that closed it, if it was ever open.
+      if (platform::is_rseq_registered &&
+          platform::restartable_store_pair(state, lock_protocol::held, 0, lock_protocol::released_owner(core_)))
+        return;
+    }
     lock_protocol::note_release(core_);
     std::uint32_t held = lock_protocol::held;
     // order: release -- pairs with the acquires of lock.

@@ -56,8 +56,10 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 
 [[gnu::noinline]] void rw_mutex::do_unlock() noexcept {
   platform::tsan_release(this);
-  if (const lock_watcher* const watch = lock_watch()) [[unlikely]]
-    watch->unlocks(control::current(), this, reason::rw_mutex_lock);
+  if (lock_watch() != nullptr) [[unlikely]] {
+    control& me = control::caller();
+    lock_watch()->unlocks(me, {this, reason::rw_mutex_lock});
+  }
   lock_protocol::note_release(core_);
   std::uint32_t held = idle | lock_protocol::held;
   // order: release -- pairs with the acquires of lock and lock_shared.
@@ -132,7 +134,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
   platform::tsan_release(readers_of(this));
   control& me = control::caller();
   if (parking::current_token == 0) [[unlikely]] {
-    if (const lock_watcher* const watch = lock_watch()) watch->unlocks(me, this, reason::rw_mutex_lock_shared);
+    if (const lock_watcher* const watch = lock_watch()) watch->unlocks(me, {this, reason::rw_mutex_lock_shared});
   }
   if (!me.forget_read(this)) [[unlikely]] {
     if (auto* const hook = parking::on_foreign_unlock.load(std::memory_order_acquire)) hook(this);
