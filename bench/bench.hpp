@@ -40,8 +40,9 @@ struct sample {
   std::vector<double> figures = {};
 };
 
-// also_ours: ours as well, but the goals are not about it. any_rival: for goals only, whoever of the others did best.
-enum class side { ours, also_ours, standard, go, other, any_rival };
+// also_ours: ours as well, but the goals are not about it. floor: no rival, but the least that this machine could do it with, such
+// as the same work without a lock. any_rival: for goals only, whoever of the others did best.
+enum class side { ours, also_ours, standard, go, other, floor, any_rival };
 
 struct contender {
   std::string name;

@@ -2,9 +2,9 @@
 // C4:  which one for the same work: a lock, or what was made for it?                turnkey, std
 //
 // Each measurement lets threads (goroutines in Go) do as they like for a fixed time, and counts their operations. They take
-// their keys at random from those that are in the map. P13 has ints, and strings of 20 characters, which are too long to
-// lie in the std::string itself; what is called map under a lock is std::unordered_map. C4 has a number that all add to, a
-// configuration that hardly ever changes, and a table of counts that are read as often as they grow.
+// their keys at random from those that are in the map. P13 has ints, and strings of 20 characters, which are too long to lie in
+// the std::string itself; what is called map under a lock is std::unordered_map, as is the floor, which has none. C4 has a
+// number that all add to, a configuration that hardly ever changes, and a table of counts that are read as often as they grow.
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -125,6 +125,22 @@ sample loads_and_stores(int threads) {
   });
 }
 
+// As it is filled, for who only loads.
+template <class Key>
+struct map_without_lock {
+  std::unordered_map<Key, int> all;
+  int load(const Key& key) const { return all.find(key)->second; }
+  void store(const Key& key, int value) { all[key] = value; }
+};
+
+template <class Key>
+sample loads_alone(int threads) {
+  const map_without_lock<Key>& map = filled<map_without_lock<Key>, Key>();
+  return throughput<thread_group>(threads, current_settings().duration, [&map](std::uint64_t random) {
+    return static_cast<std::uint64_t>(map.load(keys<Key>::at(index_below(entries, random))));
+  });
+}
+
 template <class Key>
 contender tbb_contender([[maybe_unused]] int threads) {
   contender one{"tbb::concurrent_hash_map", side::other, nullptr};
@@ -149,7 +165,8 @@ void add_map(suite& all, const std::string& kind, int threads) {
                {"std::shared_mutex + map", side::standard,
                 [=] { return loads_and_stores<shared_mutex_map, Key>(threads); }},
                tbb_contender<Key>(threads),
-               go_peer("sync.Map", "sync_map", {has_texts, threads, stores, current_settings().duration.count()})}});
+               go_peer("sync.Map", "sync_map", {has_texts, threads, stores, current_settings().duration.count()}),
+               {"floor: map, loads only, no lock", side::floor, [=] { return loads_alone<Key>(threads); }}}});
 }
 
 const registration big_map([](suite& all) {

@@ -2,8 +2,9 @@
 // P4:  ten thousand goroutines and one mutex, how long?         turnkey, Go, Boost.Fiber
 // P14: how large is a lock?                                     the same as P1
 //
-// P1 locks and unlocks in a loop, in a program that has a second thread. P4 starts all goroutines, each of which locks
-// and unlocks a hundred times, and waits for them.
+// P1 locks and unlocks in a loop, in a program that has a second thread; its floor is a compare-and-swap and a plain store. P4
+// starts all goroutines, each of which locks and unlocks a hundred times, and waits for them.
+#include <atomic>
 #include <mutex>
 #include <shared_mutex>
 
@@ -22,6 +23,17 @@ sample lock_and_unlock() {
     mu.value.unlock();
   })};
 }
+
+// What every lock needs: to be the one who has it, and to show others what one has done. It keeps nobody waiting, and knows nobody.
+struct bare_lock {
+  std::atomic<bool> is_held{false};
+  void lock() {
+    bool free = false;
+    // order: acquire -- pairs with unlock().
+    is_held.compare_exchange_strong(free, true, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+  void unlock() { is_held.store(false, std::memory_order_release); }
+};
 
 constexpr int goroutines = 10'000;
 constexpr int times = 100;
@@ -62,6 +74,7 @@ const registration uncontended([](suite& all) {
                                go_peer("sync.Mutex", "mutex")}};
   add_rival_mutexes(one, []<class Mutex>() { return lock_and_unlock<Mutex>; });
   one.contenders.push_back(rust_peer("parking_lot::Mutex", "mutex"));
+  one.contenders.push_back({"floor: CAS and a plain store", side::floor, lock_and_unlock<bare_lock>});
   all.add(std::move(one));
 });
 

@@ -19,6 +19,7 @@ const char* name_of(side from) {
     case side::also_ours: return "turnkey";
     case side::standard: return "std";
     case side::go: return "go";
+    case side::floor: return "floor";
     default: return "other";
   }
 }
@@ -152,12 +153,12 @@ void write_rows(std::ostream& out, const report& run) {
     return !each.what.on || !each.what.goals.empty();
   };  // else for the page
   if (std::none_of(run.results.begin(), run.results.end(), is_row)) return;
-  out << "| | work | turnkey | std | Go | best of the others | goals |\n|---|---|---|---|---|---|---|\n";
+  out << "| | work | turnkey | std | Go | best of the others | floor | goals |\n|---|---|---|---|---|---|---|---|\n";
   for (const result& each : run.results) {
     if (!is_row(each)) continue;
     out << "| " << each.what.id << " | " << each.what.question << ", " << each.what.unit << few_rounds(each) << " | "
         << cell(each, side::ours) << " | " << cell(each, side::standard) << " | " << cell(each, side::go) << " | "
-        << best_other(each) << " | " << goals_cell(each) << " |\n";
+        << best_other(each) << " | " << cell(each, side::floor) << " | " << goals_cell(each) << " |\n";
   }
   out << '\n';
 }

@@ -61,8 +61,8 @@ struct report {
 
 void print_table(const report& run);
 void write_json(std::ostream& out, const report& run);
-// The rows of README.md: id, work, ours, std, Go, the best of the others, goals. Without what is a point of a curve only. Then how the
-// curves of scale grow.
+// The rows of README.md: id, work, ours, std, Go, the best of the others, floor, goals. Without what is a point of a curve
+// only. Then how the curves of scale grow.
 void write_markdown(std::ostream& out, const report& run);
 // One file that needs no other: page.html with the JSON in it.
 void write_html(std::ostream& out, const report& run);

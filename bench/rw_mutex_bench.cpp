@@ -3,9 +3,10 @@
 // C1: what is it worth that readers go on together?                          turnkey, std, Go: reader-writer lock over mutex
 // C2: from which share of reads on does a reader-writer lock pay?            the same
 //
-// P2 locks for reading and unlocks, in a loop. In the others threads or goroutines look for a fixed time into a map of 1,000 entries;
-// so many of a hundred calls are lookups under the read lock, the rest give an entry another value under the write lock. A
-// mutex has one kind of lock for both. In C2 there are 8 of them, and the long critical section works 1,000 ns more.
+// P2 locks for reading and unlocks, in a loop. In the others threads or goroutines look for a fixed time into a map of 1,000
+// entries; so many of a hundred calls are lookups under the read lock, the rest give an entry another value under the write
+// lock. A mutex has one kind of lock for both. The floors have no lock; a counter of the thread's own, in P2. In C2 there are 8
+// of them, and the long critical section works 1,000 ns more.
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -30,6 +31,13 @@ sample read_lock_and_unlock() {
   })};
 }
 
+// A counter of the thread's own, up and down.
+struct own_count {
+  void lock_shared() { ++count; }
+  void unlock_shared() { --count; }
+  static inline thread_local std::uint64_t count = 0;
+};
+
 const registration uncontended([](suite& all) {
   benchmark one{.id = "P2",
                 .question = "a read lock that nobody disputes: lock and unlock",
@@ -42,12 +50,20 @@ const registration uncontended([](suite& all) {
                                go_peer("sync.RWMutex", "rwmutex")}};
   add_rival_rw_mutexes(one, []<class Mutex>() { return read_lock_and_unlock<Mutex>; });
   one.contenders.push_back(rust_peer("parking_lot::RwLock", "rwmutex"));
+  one.contenders.push_back({"floor: a counter of one's own", side::floor, read_lock_and_unlock<own_count>});
   all.add(std::move(one));
 });
 
 // ---- P5, C1, C2 ----------------------------------------------------------------------------------------------------
 
 constexpr int entries = 1000;
+
+struct no_lock {
+  void lock() {}
+  void unlock() {}
+  void lock_shared() {}
+  void unlock_shared() {}
+};
 
 struct workload {
   int reads = 100;  // of a hundred calls
@@ -117,6 +133,8 @@ void add_lookups(suite& all, int reads, int members) {
     return std::function<sample()>([=] { return lookups<thread_group, Mutex, std::shared_lock<Mutex>>(work); });
   });
   one.contenders.push_back(rust_peer("parking_lot::RwLock", "lookups", {reads, members, work.duration.count()}));
+  if (reads == 100)
+    one.contenders.push_back(reading_together<thread_group, no_lock>("floor: no lock", side::floor, work));
   all.add(std::move(one));
 }
 

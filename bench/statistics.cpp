@@ -17,7 +17,7 @@ std::string name_of(const result& all, side rival) {
   }
 }
 
-bool is_rival(const standing& one) { return !is_ours(one); }
+bool is_rival(const standing& one) { return !is_ours(one) && one.from != side::floor; }
 
 bool is_better(const result& all, double a, double b) { return all.what.is_more_better ? a > b : a < b; }
 
