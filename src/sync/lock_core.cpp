@@ -22,8 +22,11 @@ using parking::waiter;
 namespace {
 
 constexpr std::int64_t arm_patience =
-    30'000;                   // of a goroutine, before it arms a calm lock: that interrupts the other CPUs
-constexpr int few_looks = 3;  // of a poller: about 100 ns
+    30'000;  // of a goroutine, before it arms a calm lock: that interrupts the other CPUs
+// Of a poller: 300 ns. So close together that they see a holder who has the lock for a fifth of the time. Three looks within
+// 175 ns did not: every second time they took the lock away in the middle of a turn, which cost eight threads an eighth of what
+// they got done, and let them wait for 24 ms in place of 10, because then more than two of them want a CPU.
+constexpr looks close_looks{12, 1};
 // Unlocks of armed locks that wake nobody between two that disarm. Goroutines pass a lock around on one worker, and whoever
 // is on another arms it again soon; a thread that disarms early makes the others wait long.
 constexpr std::uint32_t calm_down_of_goroutine = 1u << 6;
@@ -107,7 +110,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
         taken &= ~(awake | reserved);
         if ((word & (queued | latched)) == 0) taken &= ~blocking;
         is_being_reused =
-            (word & reserved) == 0 && me.is_poller() && !me.has_expired && !stays_free(lock.state_, few_looks);
+            (word & reserved) == 0 && me.is_poller() && !me.has_expired && !stays_free(lock.state_, close_looks);
       } else if ((word & awake) != 0 && !may_overtake(lock, kind, me.self.token())) {
         end_turn(lock, word);
         me.has_deferred = !me.self.is_thread();
