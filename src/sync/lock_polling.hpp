@@ -76,13 +76,13 @@ class courtesy {
   poll_backoff backoff_;
 };
 
-// True if the lock, which has just been seen free, is so at some more looks as well. One that is taken, freed and taken again by
-// the same holder is free for a moment all the time, or for most of it; to snatch it there would cost more than it brings: the
-// holder's turn ends, and somebody must be woken for the next one.
 struct looks {
   int count;
   int growth;  // each is so many times as far off as the one before; the first 25 ns
 };
+// True if the lock, which has just been seen free, is so at some more looks as well. One that is taken, freed and taken again by
+// the same holder is free for a moment all the time, or for most of it; to snatch it there would cost more than it brings: the
+// holder's turn ends, and somebody must be woken for the next one.
 inline bool stays_free(const std::atomic<std::uint32_t>& word, looks at) noexcept {
   for (int rounds = 1; at.count > 0; --at.count, rounds *= at.growth) {
     platform::pause(rounds);

@@ -39,8 +39,7 @@ bool lock_and_tell(lock_core& lock, control& me, const void* object, reason how,
 
 }  // namespace
 
-// A lock without a limit, of what is free and was used before, takes no more than the call of the watcher;
-// that of a mutex no stack frame either.
+// Takes what is free and was used before: true.
 inline bool lock_protocol::take_used(lock_core& lock, const kind& kind, std::uint32_t token) noexcept {
   std::uint32_t free = kind.idle;
   // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
@@ -52,6 +51,8 @@ inline bool lock_protocol::take_used(lock_core& lock, const kind& kind, std::uin
   return true;
 }
 
+// A lock without a limit, of what can be taken so, takes no more than the call of the watcher; that of a mutex no stack
+// frame either.
 [[gnu::noinline]] void lock_protocol::lock_mutex_told(lock_core& lock, void* object) noexcept {
   control* const me = parking::current_control;
   const lock_watcher* const watch = parking::lock_watch();

@@ -47,6 +47,7 @@ using parking::reason;
       return;
     lock_protocol::note_release(core_);
   } else {
+    // Asked twice when it is there, so that who is not watched keeps no register for it.
     if (lock_watch() != nullptr) [[unlikely]] {
       control& me = control::caller();
       lock_watch()->unlocks(me, {this, reason::mutex_lock});

@@ -56,6 +56,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 
 [[gnu::noinline]] void rw_mutex::do_unlock() noexcept {
   platform::tsan_release(this);
+  // Asked twice when it is there, so that who is not watched keeps no register for it.
   if (lock_watch() != nullptr) [[unlikely]] {
     control& me = control::caller();
     lock_watch()->unlocks(me, {this, reason::rw_mutex_lock});
