@@ -21,8 +21,10 @@ using parking::waiter;
 
 namespace {
 
-constexpr std::int64_t arm_patience =
-    30'000;  // of a goroutine, before it arms a calm lock: that interrupts the other CPUs
+// Of a goroutine, before it arms a calm lock: that interrupts the other CPUs. It begins again whenever the lock has another
+// holder, up to turn_length: while a crowd passes the lock on, a look will find it free before long. Without that, two
+// workers' ten thousand goroutines armed their lock up to forty times, each time for the price of a hundred turns.
+constexpr std::int64_t arm_patience = 30'000;
 // Of a poller: 300 ns. So close together that they see a holder who has the lock for a fifth of the time. Three looks within
 // 175 ns did not: every second time they took the lock away in the middle of a turn, which cost eight threads an eighth of what
 // they got done, and let them wait for 24 ms in place of 10, because then more than two of them want a CPU.
@@ -54,7 +56,8 @@ struct lock_protocol::contender {
   std::int64_t since = 0;        // when it began to wait, or was last woken
   std::int64_t first_since = 0;  // when it became first in line: since then it is being overtaken
   std::int64_t poll_until = 0;   // polls until then, then sleeps
-  std::int64_t may_arm_from = 0;
+  std::uint32_t seen_owner = 0;  // who had the lock when it last looked, and since when
+  std::int64_t seen_since = 0;
   poll_backoff backoff{};
   courtesy polite{};
 
@@ -66,6 +69,15 @@ struct lock_protocol::contender {
   [[nodiscard]] bool is_poller() const noexcept { return self.spin_time() > first_poll; }
   [[nodiscard]] bool defers(std::uint32_t word) const noexcept {
     return has_deferred && !is_awake_one && (word & awake) != 0;
+  }
+  // Whether it goes on polling a calm lock.
+  [[nodiscard]] bool spares_calm(const lock_core& lock, std::int64_t now) noexcept {
+    if (self.is_thread() || is_awake_one || first_patience() == 0) return false;
+    if (const std::uint32_t owner = last_owner(lock); owner != seen_owner) {
+      seen_owner = owner;
+      seen_since = now;
+    }
+    return now - seen_since < arm_patience && now - since < turn_length;
   }
   void become_awake_one(std::int64_t now) noexcept {
     is_awake_one = true;
@@ -143,7 +155,6 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
     if (me.since == 0) {
       me.since = now;
       me.poll_until = now + me.first_patience();
-      me.may_arm_from = me.first_patience() != 0 && !me.self.is_thread() ? now + arm_patience : now;
     }
 
     if (kind.has_readers() && !me.is_awake_one && me.is_poller() && me.polite.wait(now)) continue;
@@ -156,7 +167,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       continue;
     }
     if ((word & armed) == 0) {
-      if (now < me.may_arm_from) {
+      if (me.spares_calm(lock, now)) {
         me.backoff.wait();
       } else {
         arm(lock, kind);
