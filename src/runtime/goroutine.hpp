@@ -74,7 +74,7 @@ class alignas(64) goroutine final : public parking::control {
   std::uint32_t index_ = 0;              // in the pool
   std::uint32_t generation_ = 0;
   std::atomic<std::uint64_t> id_{0};
-  goroutine* next_ = nullptr;  // in a free list or an overflow queue
+  goroutine* next_ = nullptr;  // in a chain of free records, or in a queue that is more than full
   void* saved_ = nullptr;      // the stack pointer while switched out
   stack* stack_ = nullptr;
   void (*run_)(void*) = nullptr;

@@ -1,4 +1,7 @@
-// A FIFO of goroutines behind a lock, linked through them: the common queue, and what overflows a worker's ring.
+// A FIFO of goroutines behind a lock: the common queue, and what overflows a worker's ring.
+//
+// The first 16,384 lie in a ring of its own; only what does not fit is linked through the goroutines. Who walks such a list
+// waits at each step for memory that another CPU has written last, and does so under the lock.
 #pragma once
 
 #include <atomic>
@@ -11,15 +14,21 @@ namespace turnkey::runtime {
 
 class global_queue {
  public:
+  static constexpr std::uint32_t capacity = 16384;
+
+  // `slots`: memory for as many as `capacity`. It is not touched before it is needed.
+  constexpr explicit global_queue(goroutine** slots) noexcept : slots_(slots) {}
+
   void push(goroutine* g) noexcept {
-    g->next_ = nullptr;
     lock_.lock();
-    if (last_ == nullptr) {
-      first_ = g;
+    // What is linked came later than what is in the ring, so that goes on being linked until all of it has been taken.
+    if (first_ == nullptr && tail_ - head_ != capacity) {
+      slots_[tail_++ % capacity] = g;
     } else {
-      last_->next_ = g;
+      g->next_ = nullptr;
+      (first_ == nullptr ? first_ : last_->next_) = g;
+      last_ = g;
     }
-    last_ = g;
     // order: seq_cst -- pairs with worker::rest: it announces itself and then reads the size, we raise the size and then
     // read who is awake; at least one sees the other.
     size_.store(size_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
@@ -32,11 +41,11 @@ class global_queue {
     if (size_.load(std::memory_order_relaxed) == 0) return 0;
     lock_.lock();
     std::uint32_t count = 0;
-    while (count < most && first_ != nullptr) {
+    for (; count < most && head_ != tail_; ++count) take(slots_[head_++ % capacity]);
+    if (head_ == tail_) head_ = tail_ = 0;  // where it is warm
+    for (; count < most && first_ != nullptr; ++count) {
       goroutine* const g = first_;
       first_ = g->next_;
-      if (first_ == nullptr) last_ = nullptr;
-      ++count;
       take(g);
     }
     size_.store(size_.load(std::memory_order_relaxed) - count, std::memory_order_relaxed);
@@ -47,9 +56,12 @@ class global_queue {
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }
 
  private:
+  goroutine** const slots_;  // [head_, tail_) are filled
   platform::raw_lock lock_;
+  std::uint32_t head_ = 0;
+  std::uint32_t tail_ = 0;
   goroutine* first_ = nullptr;
-  goroutine* last_ = nullptr;
+  goroutine* last_ = nullptr;  // of those that are linked, if there are any
   std::atomic<std::uint32_t> size_{0};
 };
 

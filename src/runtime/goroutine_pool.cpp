@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <new>
+#include <utility>
 
 #include "platform/report.hpp"
 #include "platform/stack_memory.hpp"
@@ -16,8 +17,8 @@ constexpr std::size_t chunk_bytes = std::size_t{2} << 20;  // a huge page
 constexpr std::uint32_t chunk_records = chunk_bytes / sizeof(goroutine);
 constexpr std::uint32_t max_chunks = 1u << 16;
 constexpr std::size_t slab_stacks = 64;
-constexpr std::uint32_t batch = 32;          // what moves between a worker's list and the common one
-constexpr std::uint32_t record_limit = 512;  // of a worker's list
+constexpr std::uint32_t fresh_records = 32;  // new ones that a worker takes at once
+constexpr std::uint32_t chain_length = 256;  // of records
 constexpr std::uint32_t stack_limit = 64;
 constexpr std::uint32_t fresh_batch = 16;  // new stacks that a worker takes at once
 // Under ThreadSanitizer a stack is bound to one TSan fiber, so what two goroutines do on it one after the other looks
@@ -26,7 +27,8 @@ constexpr std::uint32_t tsan_stacks = 256;
 
 struct record_store {
   platform::raw_lock lock;
-  goroutine* free = nullptr;
+  goroutine* chains = nullptr;          // the first records of these; see goroutine_pool::stored_chain
+  goroutine_pool::record_chain loose;   // for who has no cache
   std::uint32_t fresh = chunk_records;  // records handed out of the last chunk
   std::atomic<std::uint32_t> chunks{0};
   std::atomic<std::uint32_t> made{0};
@@ -53,26 +55,6 @@ std::size_t colour_of(const std::byte* base, std::size_t size) noexcept {
   constexpr std::size_t line = 64;
   constexpr std::size_t colours = 16;
   return reinterpret_cast<std::uintptr_t>(base) / stride_of(size) % colours * line;
-}
-
-// Under records.lock. Null: no memory.
-goroutine* make_record() noexcept {
-  if (records.fresh == chunk_records) {
-    const std::uint32_t n = records.chunks.load(std::memory_order_relaxed);
-    if (n == max_chunks) return nullptr;
-    void* const memory = platform::map_memory(chunk_bytes, platform::pages::huge);
-    if (memory == nullptr) return nullptr;
-    platform::add_leak_root(memory, chunk_bytes);
-    records.chunk[n].store(static_cast<goroutine*>(memory), std::memory_order_relaxed);
-    records.fresh = 0;
-    records.chunks.store(n + 1, std::memory_order_relaxed);
-  }
-  const std::uint32_t n = records.chunks.load(std::memory_order_relaxed) - 1;
-  goroutine* const memory = records.chunk[n].load(std::memory_order_relaxed) + records.fresh;
-  auto* const g = ::new (static_cast<void*>(memory)) goroutine;
-  // order: release -- pairs with record_count(): the record and its chunk are seen.
-  records.made.store(n * chunk_records + records.fresh + 1, std::memory_order_release);
-  return g;
 }
 
 // Under the store's lock: addresses for up to `wanted` stacks that were never used. Null: no memory.
@@ -161,36 +143,78 @@ std::uint8_t goroutine_pool::class_of(std::size_t size) noexcept {
   return static_cast<std::uint8_t>(std::bit_width((size - 1) / smallest_stack));
 }
 
+// Under records.lock. Null: no memory.
+goroutine* goroutine_pool::make_record() noexcept {
+  if (records.fresh == chunk_records) {
+    const std::uint32_t n = records.chunks.load(std::memory_order_relaxed);
+    if (n == max_chunks) return nullptr;
+    void* const memory = platform::map_memory(chunk_bytes, platform::pages::huge);
+    if (memory == nullptr) return nullptr;
+    platform::add_leak_root(memory, chunk_bytes);
+    records.chunk[n].store(static_cast<goroutine*>(memory), std::memory_order_relaxed);
+    records.fresh = 0;
+    records.chunks.store(n + 1, std::memory_order_relaxed);
+  }
+  const std::uint32_t index = (records.chunks.load(std::memory_order_relaxed) - 1) * chunk_records + records.fresh++;
+  auto* const made = ::new (static_cast<void*>(&record(index))) goroutine;
+  made->index_ = index;
+  // order: release -- pairs with record_count(): the record and its chunk are seen.
+  records.made.store(index + 1, std::memory_order_release);
+  return made;
+}
+
+void goroutine_pool::push(record_chain& chain, goroutine& g) noexcept {
+  g.next_ = chain.first;
+  chain.first = &g;
+  ++chain.count;
+}
+
+// Null: it is empty.
+goroutine* goroutine_pool::pop(record_chain& chain) noexcept {
+  goroutine* const g = chain.first;
+  if (g == nullptr) return nullptr;
+  chain.first = g->next_;
+  --chain.count;
+  if (chain.first != nullptr) prefetch(*chain.first);
+  return g;
+}
+
+// Under records.lock, as is store_chain.
+goroutine_pool::record_chain goroutine_pool::fetch_chain() noexcept {
+  record_chain chain;
+  if (goroutine* const first = records.chains) {
+    const auto* const stored = reinterpret_cast<const stored_chain*>(first->room_.data());
+    chain = {first, stored->count};
+    records.chains = stored->next;
+  } else if (records.loose.first != nullptr) {
+    std::swap(chain, records.loose);
+  } else {
+    // Not a second chunk, before this one is used up.
+    do {
+      goroutine* const made = make_record();
+      if (made == nullptr) break;
+      push(chain, *made);
+    } while (chain.count < fresh_records && records.fresh < chunk_records);
+  }
+  return chain;
+}
+
+void goroutine_pool::store_chain(record_chain& chain) noexcept {
+  if (chain.first == nullptr) return;
+  ::new (static_cast<void*>(chain.first->room_.data())) stored_chain{records.chains, chain.count};
+  records.chains = chain.first;
+  chain = {};
+}
+
 goroutine* goroutine_pool::take_record(cache* local) noexcept {
-  if (local != nullptr && local->records != nullptr) {
-    goroutine* const taken = local->records;
-    local->records = taken->next_;
-    --local->record_count;
-    return taken;
+  record_chain& chain = local != nullptr ? local->records : records.loose;
+  if (local != nullptr) {
+    if (chain.first == nullptr) std::swap(chain, local->spare);
+    if (chain.first != nullptr) return pop(chain);
   }
   records.lock.lock();
-  goroutine* taken = records.free;
-  if (taken != nullptr) {
-    records.free = taken->next_;
-  } else if ((taken = make_record()) != nullptr) {
-    taken->index_ = (records.chunks.load(std::memory_order_relaxed) - 1) * chunk_records + records.fresh++;
-  }
-  if (local != nullptr) {
-    // Fetch more for the next ones.
-    for (std::uint32_t i = 0; i < batch; ++i) {
-      goroutine* more = records.free;
-      if (more != nullptr) {
-        records.free = more->next_;
-      } else if (records.fresh < chunk_records && (more = make_record()) != nullptr) {
-        more->index_ = (records.chunks.load(std::memory_order_relaxed) - 1) * chunk_records + records.fresh++;
-      } else {
-        break;
-      }
-      more->next_ = local->records;
-      local->records = more;
-      ++local->record_count;
-    }
-  }
+  if (chain.first == nullptr) chain = fetch_chain();
+  goroutine* const taken = pop(chain);
   records.lock.unlock();
   return taken;
 }
@@ -199,23 +223,21 @@ void goroutine_pool::give_record(goroutine& g, cache* local) noexcept {
   // order: release -- pairs with load_status(): a report that still sees it used sees it whole.
   g.status_.store(goroutine::status::unused, std::memory_order_release);
   ++g.generation_;
-  if (local != nullptr && local->record_count < record_limit) {
-    g.next_ = local->records;
-    local->records = &g;
-    ++local->record_count;
+  if (local == nullptr) {
+    records.lock.lock();
+    push(records.loose, g);
+    records.lock.unlock();
     return;
   }
-  records.lock.lock();
-  g.next_ = records.free;
-  records.free = &g;
-  while (local != nullptr && local->record_count > record_limit / 2) {
-    goroutine* const more = local->records;
-    local->records = more->next_;
-    --local->record_count;
-    more->next_ = records.free;
-    records.free = more;
+  if (local->records.count >= chain_length) {
+    if (local->spare.first != nullptr) {
+      records.lock.lock();
+      store_chain(local->spare);
+      records.lock.unlock();
+    }
+    std::swap(local->records, local->spare);
   }
-  records.lock.unlock();
+  push(local->records, g);
 }
 
 bool goroutine_pool::attach_stack(goroutine& g, cache* local, void (*entry)(void*)) noexcept {
@@ -255,15 +277,11 @@ void goroutine_pool::flush(cache& local) noexcept {
     local.stacks = s->next_free;
     give_stack(*s, default_class);
   }
+  local.stack_count = 0;
   records.lock.lock();
-  while (local.records != nullptr) {
-    goroutine* const g = local.records;
-    local.records = g->next_;
-    g->next_ = records.free;
-    records.free = g;
-  }
+  store_chain(local.records);
+  store_chain(local.spare);
   records.lock.unlock();
-  local.stack_count = local.record_count = 0;
 }
 
 std::uint32_t goroutine_pool::record_count() noexcept { return records.made.load(std::memory_order_acquire); }

@@ -2,7 +2,7 @@
 // owner's pop, so it is first in, first out.
 //
 // A ring: [head, tail) are filled. The owner alone moves tail; head is moved by whoever takes, by compare-and-swap. What
-// does not fit goes to the overflow list under a lock, and back from it half a ring at a time.
+// does not fit goes to the overflow queue under a lock, and back from it half a ring at a time.
 #pragma once
 
 #include <array>

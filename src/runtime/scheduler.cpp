@@ -16,7 +16,13 @@
 
 namespace turnkey::runtime {
 
-constinit std::atomic<std::uint64_t> scheduler::status_{0};
+namespace {
+
+constinit std::array<goroutine*, global_queue::capacity> common_slots{};
+
+}  // namespace
+
+constinit scheduler::alone<std::atomic<std::uint64_t>> scheduler::status_{0};
 constinit std::atomic<std::uint32_t> scheduler::limit_{0};
 constinit std::atomic<int> scheduler::max_procs_{0};
 constinit std::atomic<std::uint32_t> scheduler::spares_{0};
@@ -24,13 +30,13 @@ constinit std::atomic<bool> scheduler::is_started_{false};
 constinit std::atomic<bool> scheduler::is_stopping_{false};
 constinit std::atomic<bool> scheduler::has_slow_switches_{false};
 constinit std::atomic<std::uint32_t> scheduler::crowd_patience{8};
-constinit std::atomic<worker*> scheduler::lookout_{nullptr};
+constinit scheduler::alone<std::atomic<worker*>> scheduler::lookout_{nullptr};
 constinit std::atomic<std::int64_t> scheduler::lookout_deadline_{INT64_MIN};
 constinit std::atomic<std::uint32_t> scheduler::worker_count_{0};
 constinit std::array<std::atomic<worker*>, scheduler::max_workers> scheduler::workers_{};
-constinit std::atomic<std::uint64_t> scheduler::started_outside_{0};
-constinit std::atomic<std::uint64_t> scheduler::last_id_{0};
-constinit global_queue scheduler::common_;
+constinit scheduler::alone<std::atomic<std::uint64_t>> scheduler::started_outside_{0};
+constinit scheduler::alone<std::atomic<std::uint64_t>> scheduler::last_id_{0};
+constinit scheduler::alone<global_queue> scheduler::common_{common_slots.data()};
 constinit platform::raw_lock scheduler::idle_lock_;
 constinit worker* scheduler::idle_ = nullptr;
 
@@ -204,10 +210,11 @@ bool scheduler::start_worker() noexcept {
     if (!w->has_thread_.load(std::memory_order_acquire)) chosen = w;
   }
   if (chosen == nullptr && count < max_workers) {
-    constexpr std::size_t bytes = (sizeof(worker) + platform::page_size - 1) & ~(platform::page_size - 1);
+    constexpr std::size_t slots = (sizeof(worker) + platform::page_size - 1) & ~(platform::page_size - 1);
+    constexpr std::size_t bytes = slots + global_queue::capacity * sizeof(goroutine*);
     if (void* const memory = platform::map_memory(bytes, platform::pages::small)) {
       platform::add_leak_root(memory, bytes);
-      chosen = ::new (memory) worker(count);
+      chosen = ::new (memory) worker(count, reinterpret_cast<goroutine**>(static_cast<std::byte*>(memory) + slots));
       workers_[count].store(chosen, std::memory_order_release);
       worker_count_.store(count + 1, std::memory_order_release);
     }

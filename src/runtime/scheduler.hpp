@@ -109,21 +109,26 @@ class scheduler {
   static void wake(worker& w) noexcept;
   static void stop(int status) noexcept;
 
-  static std::atomic<std::uint64_t> status_;
+  // On cache lines of its own: who writes it does not slow down who reads or writes its neighbours.
+  template <class T>
+  struct alignas(64) alone : T {
+    using T::T;
+  };
+  static alone<std::atomic<std::uint64_t>> status_;
   static std::atomic<std::uint32_t> limit_;
   static std::atomic<int> max_procs_;
   static std::atomic<std::uint32_t> spares_;
   static std::atomic<bool> is_started_;
   static std::atomic<bool> is_stopping_;
   static std::atomic<bool> has_slow_switches_;  // is_stopping_, or switch_slowly() was called
-  static std::atomic<worker*> lookout_;
+  static alone<std::atomic<worker*>> lookout_;
   static std::atomic<std::int64_t>
       lookout_deadline_;  // until when the lookout sleeps; least: there is none, or it is awake
   static std::atomic<std::uint32_t> worker_count_;  // of workers_ that are filled
   static std::array<std::atomic<worker*>, max_workers> workers_;
-  static std::atomic<std::uint64_t> started_outside_;
-  static std::atomic<std::uint64_t> last_id_;
-  static global_queue common_;
+  static alone<std::atomic<std::uint64_t>> started_outside_;
+  static alone<std::atomic<std::uint64_t>> last_id_;
+  static alone<global_queue> common_;
   static platform::raw_lock idle_lock_;  // guards idle_, the slots of workers_, and starting threads
   static worker* idle_;
 };

@@ -24,7 +24,8 @@ class alignas(128) worker {
   static worker* current() noexcept;
   static void set_current(worker* w) noexcept;
 
-  explicit worker(std::uint32_t index) noexcept : index_(index) {}
+  // `slots`: for what overflows its ring; see global_queue.
+  worker(std::uint32_t index, goroutine** slots) noexcept : index_(index), overflow_(slots) {}
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
 
@@ -80,6 +81,7 @@ class alignas(128) worker {
   goroutine* pick() noexcept;
   goroutine* pick_quickly() noexcept;
   goroutine* take_own() noexcept;
+  void await_burst() noexcept;
   void prefetch() const noexcept;
   goroutine* take_ring() noexcept;
   goroutine* take_overflow() noexcept;
@@ -112,6 +114,8 @@ class alignas(128) worker {
   goroutine* fresh_ = nullptr;  // picked, and to be given its stack; see leave_under_tsan
   bool is_ending_ = false;
   std::uint32_t crowded_looks_ = 0;  // of the lookout, one after the other
+  std::uint32_t vain_waits_ = 0;     // for a burst: 2^n - 1 after n in a row
+  std::uint32_t burst_skips_ = 0;    // so many times more it does not wait for one
   bool is_next_in_a_row_ = false;    // the last one was taken from next_, not from the queue
   std::int64_t slice_start_ = 0;     // when one was last taken from the queue
   std::uint64_t id_ = 0;             // the next goroutine ids, taken from the common counter in blocks
@@ -149,8 +153,7 @@ class alignas(128) worker {
 inline void worker::prefetch() const noexcept {
   const goroutine* const later = ring_.peek(2);
   if (later == nullptr) return;
-  __builtin_prefetch(later);
-  __builtin_prefetch(reinterpret_cast<const char*>(later) + 64);
+  goroutine_pool::prefetch(*later);
   const goroutine* const soon = ring_.peek(1);
   if (soon == nullptr) return;
   const char* const top = static_cast<const char*>(soon->saved_);
