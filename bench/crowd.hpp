@@ -52,6 +52,14 @@ sample throughput(int members, std::chrono::milliseconds duration, F operate) {
   return {static_cast<double>(calls.load(std::memory_order_relaxed)) / nanoseconds_since(start) * 1e3};
 }
 
+// What a floor is measured with.
+struct no_lock {
+  void lock() {}
+  void unlock() {}
+  void lock_shared() {}
+  void unlock_shared() {}
+};
+
 // Of a thousand random numbers so many.
 inline bool is_one_of_a_thousand(std::uint64_t random, unsigned share) { return random % 1000 < share; }
 

@@ -125,17 +125,13 @@ sample loads_and_stores(int threads) {
   });
 }
 
-// As it is filled, for who only loads.
+// For who only loads.
 template <class Key>
-struct map_without_lock {
-  std::unordered_map<Key, int> all;
-  int load(const Key& key) const { return all.find(key)->second; }
-  void store(const Key& key, int value) { all[key] = value; }
-};
+using map_without_lock = locked_map<Key, no_lock, std::unique_lock<no_lock>>;
 
 template <class Key>
 sample loads_alone(int threads) {
-  const map_without_lock<Key>& map = filled<map_without_lock<Key>, Key>();
+  map_without_lock<Key>& map = filled<map_without_lock<Key>, Key>();
   return throughput<thread_group>(threads, current_settings().duration, [&map](std::uint64_t random) {
     return static_cast<std::uint64_t>(map.load(keys<Key>::at(index_below(entries, random))));
   });

@@ -58,13 +58,6 @@ const registration uncontended([](suite& all) {
 
 constexpr int entries = 1000;
 
-struct no_lock {
-  void lock() {}
-  void unlock() {}
-  void lock_shared() {}
-  void unlock_shared() {}
-};
-
 struct workload {
   int reads = 100;  // of a hundred calls
   int members = 1;
