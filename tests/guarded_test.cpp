@@ -325,6 +325,52 @@ TEST(Guarded, GivesUpAtTheEndOfATimeOrAtAStop) {
   });
 }
 
+TEST(Guarded, DoesNotCallWhatWouldHaveToWaitTooLong) {
+  support::run_everywhere([](const stage& where) {
+    guarded<int, rw_mutex> it(1);
+    const auto add = [](int& n) { return n += 10; };
+    const auto note = [](int& n) { n += 100; };
+    const auto look = [](const int& n) { return n; };
+    std::stop_source stopped;
+    stopped.request_stop();
+    while_locked(where, it, [&] {
+      EXPECT_EQ(it.with_for(1ms, add), std::nullopt);
+      EXPECT_EQ(it.with_until(std::chrono::system_clock::now(), add), std::nullopt);
+      EXPECT_EQ(it.with(stopped.get_token(), add), std::nullopt);
+      EXPECT_FALSE(it.with_for(-1ms, note));
+      EXPECT_EQ(it.read_for(1ms, look), std::nullopt);
+      EXPECT_EQ(it.read_until(std::chrono::steady_clock::now() + 1ms, look), std::nullopt);
+      EXPECT_EQ(it.read(stopped.get_token(), look), std::nullopt);
+    });
+    EXPECT_EQ(it.with(stopped.get_token(), add), std::nullopt);
+    EXPECT_EQ(it.load(), 1);
+    EXPECT_EQ(it.with_for(1h, add), 11);
+    EXPECT_EQ(it.with_until(std::chrono::steady_clock::now(), add), 21);
+    EXPECT_EQ(it.with(std::stop_token(), add), 31);
+    EXPECT_TRUE(it.with_for(0ms, note));
+    EXPECT_TRUE(it.with(std::stop_source().get_token(), note));
+    EXPECT_EQ(it.read_for(-1ms, look), 231);
+    EXPECT_EQ(it.read_until(std::chrono::system_clock::now() + 1h, look), 231);
+    EXPECT_EQ(it.read(std::stop_source().get_token(), look), 231);
+  });
+}
+
+TEST(Guarded, StopsWaitingToCallWhenAStopIsRequested) {
+  support::run_everywhere([](const stage& where) {
+    guarded<int> it(1);
+    std::stop_source stop;
+    support::watched caller;
+    {
+      const auto hold = it.lock();
+      support::crew others(where);
+      others.start(caller, [&] { EXPECT_FALSE(it.with(stop.get_token(), [](int& n) { n = 2; })); });
+      EXPECT_TRUE(caller.comes_to_wait());
+      stop.request_stop();
+    }
+    EXPECT_EQ(it.load(), 1);
+  });
+}
+
 TEST(GuardedWait, DoesNotWaitIfTheValueIsAsWanted) {
   support::run_everywhere([](const stage&) {
     guarded<int> it(1);

@@ -247,6 +247,99 @@ TEST(TaskGroup, WaitsInGoWhileItIsAtItsLimit) {
   });
 }
 
+TEST(TaskGroup, GivesUpStartingWhenItStaysAtItsLimit) {
+  support::run_everywhere([](const stage& where) {
+    task_group tasks(1);
+    std::atomic<bool> may_end{false};
+    tasks.go([&] { support::await([&] { return may_end.load(); }); });
+    const auto never = [] { ADD_FAILURE(); };
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_FALSE(tasks.try_go_for(2ms, never));
+    EXPECT_FALSE(tasks.try_go_until(begin + 4ms, never));
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, 4ms);
+    EXPECT_FALSE(tasks.try_go_for(-1s, never));
+
+    std::stop_source stop;
+    support::watched caller;
+    {
+      support::crew others(where);
+      others.start(caller, [&] { EXPECT_FALSE(tasks.go(stop.get_token(), never)); });
+      EXPECT_TRUE(caller.comes_to_wait());
+      stop.request_stop();
+    }
+    EXPECT_FALSE(tasks.go(stop.get_token(), never));
+    may_end = true;
+    tasks.wait();
+    EXPECT_FALSE(tasks.go(stop.get_token(), never)) << "a stop that was requested before does not try";
+
+    int runs = 0;
+    EXPECT_TRUE(tasks.go(
+        std::stop_token(), [&](int n) { runs += n; }, 1));
+    EXPECT_TRUE(tasks.try_go_for(
+        10min, [&](int n) { runs += n; }, 10));
+    EXPECT_TRUE(tasks.try_go_until(
+        std::chrono::system_clock::now() + 10min, [&](int n) { runs += n; }, 100));
+    tasks.wait();
+    EXPECT_TRUE(tasks.try_go_for(-1s, [&] { runs += 1000; })) << "a time that has passed still tries once";
+    tasks.wait();
+    EXPECT_EQ(runs, 1111);
+  });
+}
+
+TEST(TaskGroup, StartsAtOnceIfItHasNoLimitUnlessItIsStopped) {
+  task_group tasks;
+  std::atomic<int> runs{0};
+  const auto task = [&] { ++runs; };
+  EXPECT_TRUE(tasks.try_go_for(-1s, task));
+  EXPECT_TRUE(tasks.try_go_until(std::chrono::steady_clock::time_point::min(), task));
+  EXPECT_TRUE(tasks.go(tasks.stop_token(), task));
+  tasks.wait();
+  EXPECT_EQ(runs.load(), 3);
+  tasks.go([] { throw boom(7); });
+  EXPECT_EQ(boom_of(tasks), 7);
+  EXPECT_FALSE(tasks.go(tasks.stop_token(), task));
+  EXPECT_EQ(runs.load(), 3);
+}
+
+// The token that nobody has asked for so far is made when somebody does.
+TEST(TaskGroup, GivesATokenThatIsStoppedAlsoToWhoAsksLate) {
+  support::run_everywhere([](const stage&) {
+    task_group tasks;
+    tasks.go([] { throw boom(1); });
+    EXPECT_EQ(boom_of(tasks), 1);
+    EXPECT_TRUE(tasks.stop_token().stop_requested());
+
+    std::stop_token seen;
+    {
+      task_group ending;
+      ending.go([&] {
+        while (!ending.stop_token().stop_requested()) turnkey::this_goroutine::yield();
+        seen = ending.stop_token();
+      });
+    }
+    EXPECT_TRUE(seen.stop_requested());
+  });
+}
+
+// What is called on a stop may use the group.
+TEST(TaskGroup, MayBeAskedForItsTokenByWhoIsStopped) {
+  task_group tasks;
+  bool was_requested = false;
+  const std::stop_callback at_stop(tasks.stop_token(), [&] { was_requested = tasks.stop_token().stop_requested(); });
+  tasks.go([] { throw boom(1); });
+  EXPECT_EQ(boom_of(tasks), 1);
+  EXPECT_TRUE(was_requested);
+}
+
+constinit task_group tasks_of_the_program(2);
+
+TEST(TaskGroup, CanBeConstantInitialized) {
+  std::atomic<int> runs{0};
+  for (int i = 0; i < 10; ++i) tasks_of_the_program.go([&] { ++runs; });
+  tasks_of_the_program.wait();
+  EXPECT_EQ(runs.load(), 10);
+}
+
 TEST(TaskGroup, GivesItsPlacesBackWhenTasksThrow) {
   support::run_everywhere([](const stage&) {
     task_group tasks(2);

@@ -23,6 +23,7 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <tuple>
@@ -77,6 +78,33 @@ class guarded {
     check_way_out<std::invoke_result_t<F, const T&>, T>();
     const shared_scope hold = lock_shared();
     return std::invoke(std::forward<F>(f), value_);
+  }
+  // The same with an end, for the lock: if it was not had after `period`, at `when`, or when a stop is requested, f is not
+  // called. They return what f returns in a std::optional; if f returns nothing, whether it was called. A time that has passed
+  // still tries once, a stop that was requested before does not. load, store and exchange have no such form: these do.
+  template <class Rep, class Period, std::invocable<T&> F>
+  [[nodiscard]] auto with_for(const std::chrono::duration<Rep, Period>& period, F&& f) {
+    return call_if_locked<T&>(std::forward<F>(f), [&] { return try_lock_for(period); });
+  }
+  template <class Clock, class Duration, std::invocable<T&> F>
+  [[nodiscard]] auto with_until(const std::chrono::time_point<Clock, Duration>& when, F&& f) {
+    return call_if_locked<T&>(std::forward<F>(f), [&] { return try_lock_until(when); });
+  }
+  template <std::invocable<T&> F>
+  [[nodiscard]] auto with(std::stop_token token, F&& f) {
+    return call_if_locked<T&>(std::forward<F>(f), [&] { return lock(std::move(token)); });
+  }
+  template <class Rep, class Period, std::invocable<const T&> F>
+  [[nodiscard]] auto read_for(const std::chrono::duration<Rep, Period>& period, F&& f) const {
+    return call_if_locked<const T&>(std::forward<F>(f), [&] { return try_lock_shared_for(period); });
+  }
+  template <class Clock, class Duration, std::invocable<const T&> F>
+  [[nodiscard]] auto read_until(const std::chrono::time_point<Clock, Duration>& when, F&& f) const {
+    return call_if_locked<const T&>(std::forward<F>(f), [&] { return try_lock_shared_until(when); });
+  }
+  template <std::invocable<const T&> F>
+  [[nodiscard]] auto read(std::stop_token token, F&& f) const {
+    return call_if_locked<const T&>(std::forward<F>(f), [&] { return lock_shared(std::move(token)); });
   }
   // A copy of the value, made under the lock, as read().
   [[nodiscard]] T load() const {
@@ -161,6 +189,22 @@ class guarded {
 
   static auto is_called(const caller& self) {
     return [&self] { return self.has_been_called; };
+  }
+
+  // f(value), if the scope that `take` returns has the lock.
+  template <class Value, class F, class Take>
+  static auto call_if_locked(F&& f, Take take) {
+    using result = std::invoke_result_t<F, Value>;
+    check_way_out<result, T>();
+    const auto hold = take();
+    if constexpr (std::is_void_v<result>) {
+      if (hold) std::invoke(std::forward<F>(f), *hold);
+      return static_cast<bool>(hold);
+    } else {
+      std::optional<std::decay_t<result>> returned;
+      if (hold) returned.emplace(std::invoke(std::forward<F>(f), *hold));
+      return returned;
+    }
   }
 
   // `block` waits until it is called, or for as long as it likes.

@@ -11,7 +11,8 @@
 //   A stop is a request: tasks that do not ask the token, and those that are started afterwards, run as ever.
 //   Order: what a task did, also the destructors of f and its arguments, is seen after wait().
 //   The destructor waits for the tasks that still run, after requesting the stop, and drops their exception.
-//   Cost: one allocation for the group; a task costs what turnkey::go costs, and one with a limit a semaphore besides.
+//   Cost: a task costs what turnkey::go costs, and one with a limit a semaphore besides. stop_token() allocates, once.
+//   constexpr constructor.
 // Misuse: a task that waits for its own group, or that starts one more while all of a full group do the same, waits for ever.
 #pragma once
 
@@ -40,17 +41,13 @@ namespace turnkey {
 class task_group {
  public:
   // `limit`: how many tasks may run at once; 0: any number (in Go, none). Throws std::invalid_argument above
-  // semaphore::max(), std::bad_alloc. Go: SetLimit.
-  explicit task_group(std::size_t limit = 0) {
-    if (limit > static_cast<std::size_t>(semaphore::max()))
-      throw std::invalid_argument("turnkey::task_group: limit out of range");
-    if (limit != 0) slots_.emplace(static_cast<std::ptrdiff_t>(limit));
-  }
+  // semaphore::max(). Go: SetLimit.
+  constexpr explicit task_group(std::size_t limit = 0) : slots_(checked(limit)), has_limit_(limit != 0) {}
   task_group(const task_group&) = delete;             // cannot be copied: tasks belong to one group
   task_group& operator=(const task_group&) = delete;  // cannot be copied
   // Requests the stop and waits for all tasks.
   ~task_group() {
-    stop_.request_stop();
+    request_stop();
     running_.wait();
   }
 
@@ -58,20 +55,42 @@ class task_group {
   // waits first until another task has ended. The result of f is dropped. Throws what turnkey::go throws; the group is then
   // as before. Go: Go.
   template <class F, class... Args>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options>)
-      [[gnu::noinline]] void go(F&& f, Args&&... args) {
-    if (slots_) slots_->acquire();
+  requires(!std::is_same_v<std::remove_cvref_t<F>, goroutine_options> &&
+           !std::is_same_v<std::remove_cvref_t<F>, std::stop_token>) [[gnu::noinline]] void go(F&& f, Args&&... args) {
+    if (has_limit_) slots_.acquire();
     start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
   }
   template <class F, class... Args>
   [[gnu::noinline]] void go(const goroutine_options& options, F&& f, Args&&... args) {
-    if (slots_) slots_->acquire();
+    if (has_limit_) slots_.acquire();
     start(__builtin_return_address(0), options, std::forward<F>(f), std::forward<Args>(args)...);
   }
-  // The same, but false, and f is not run, if the group is at its limit. Never blocks. Go: TryGo.
+  // The same, but false, and f is not run, if the group is at its limit: at once, still after `period`, still at `when`, or
+  // until a stop is requested, the caller's or, with this group's token, its own. try_go never blocks; a time that has passed
+  // still tries once, a stop that was requested before does not. Go: TryGo.
   template <class F, class... Args>
   [[nodiscard, gnu::noinline]] bool try_go(F&& f, Args&&... args) {
-    if (slots_ && !slots_->try_acquire()) return false;
+    if (has_limit_ && !slots_.try_acquire()) return false;
+    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+    return true;
+  }
+  template <class Rep, class Period, class F, class... Args>
+  [[nodiscard, gnu::noinline]] bool try_go_for(const std::chrono::duration<Rep, Period>& period, F&& f,
+                                               Args&&... args) {
+    if (has_limit_ && !slots_.try_acquire_for(period)) return false;
+    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+    return true;
+  }
+  template <class Clock, class Duration, class F, class... Args>
+  [[nodiscard, gnu::noinline]] bool try_go_until(const std::chrono::time_point<Clock, Duration>& when, F&& f,
+                                                 Args&&... args) {
+    if (has_limit_ && !slots_.try_acquire_until(when)) return false;
+    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+    return true;
+  }
+  template <class F, class... Args>
+  [[nodiscard, gnu::noinline]] bool go(std::stop_token token, F&& f, Args&&... args) {
+    if (has_limit_ ? !slots_.acquire(std::move(token)) : token.stop_requested()) return false;
     start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
     return true;
   }
@@ -92,11 +111,24 @@ class task_group {
   }
   [[nodiscard]] bool wait(std::stop_token token) { return ended(running_.wait(std::move(token))); }
 
-  // Requested by the first exception, and by the destructor; not by wait(). Good longer than the group. Go: the context of
-  // WithContext.
-  [[nodiscard]] std::stop_token stop_token() const noexcept { return stop_.get_token(); }
+  // Requested by the first exception, and by the destructor; not by wait(). Good longer than the group. Never blocks. The first
+  // call throws std::bad_alloc if there is no memory. Go: the context of WithContext.
+  [[nodiscard]] std::stop_token stop_token() const {
+    const std::scoped_lock hold(mu_);
+    if (!stop_) {
+      stop_.emplace();
+      if (is_stopping_) stop_->request_stop();
+    }
+    return stop_->get_token();
+  }
 
  private:
+  static constexpr std::ptrdiff_t checked(std::size_t limit) {
+    if (limit > static_cast<std::size_t>(semaphore::max()))
+      throw std::invalid_argument("turnkey::task_group: limit out of range");
+    return static_cast<std::ptrdiff_t>(limit);
+  }
+
   template <class F, class... Args>
   void start(const void* site, const goroutine_options& options, F&& f, Args&&... args) {
     static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>,
@@ -107,7 +139,7 @@ class task_group {
       running_.start(site, options,
                      task{this, typename task::call(std::in_place, std::forward<F>(f), std::forward<Args>(args)...)});
     } catch (...) {
-      if (slots_) slots_->release();
+      if (has_limit_) slots_.release();
       throw;
     }
   }
@@ -124,23 +156,34 @@ class task_group {
         group->fail(std::current_exception());
       }
       parts.reset();
-      if (group->slots_) group->slots_->release();
+      if (group->has_limit_) group->slots_.release();
     }
   };
 
-  void fail(std::exception_ptr failure) {
+  void fail(std::exception_ptr failure) noexcept {
     {
       const std::scoped_lock hold(mu_);
       if (!failure_) failure_ = std::move(failure);
     }
-    stop_.request_stop();
+    request_stop();
+  }
+
+  // What the stop calls may use the group, so it is not called under the lock.
+  void request_stop() noexcept {
+    std::optional<std::stop_source> stop;
+    {
+      const std::scoped_lock hold(mu_);
+      is_stopping_ = true;
+      stop = stop_;
+    }
+    if (stop) stop->request_stop();
   }
 
   void rethrow() {
     std::exception_ptr failure;
     {
       const std::scoped_lock hold(mu_);
-      failure = failure_;
+      if (failure_) failure = *failure_;
     }
     if (failure) std::rethrow_exception(failure);
   }
@@ -150,10 +193,12 @@ class task_group {
   }
 
   wait_group running_;
-  std::optional<semaphore> slots_;
-  mutex mu_;  // guards failure_
-  std::exception_ptr failure_;
-  std::stop_source stop_;
+  semaphore slots_;  // if it has a limit
+  bool has_limit_;
+  mutable mutex mu_;  // guards what follows
+  bool is_stopping_ = false;
+  std::optional<std::exception_ptr> failure_;
+  mutable std::optional<std::stop_source> stop_;  // if somebody has asked for its token
 };
 
 }  // namespace turnkey
