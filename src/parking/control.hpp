@@ -37,6 +37,8 @@ class control {
   virtual void suspend_unlatching(waiter& w, std::atomic<std::uint64_t>& word, std::uint64_t after) noexcept = 0;
   // `w`, which this control parked on, has left the state parked. The control goes on. Called once per such change.
   virtual void resume() noexcept = 0;
+  // Lets those have the CPU that are ready to run; none may be. Called by the control itself.
+  virtual void give_way() noexcept = 0;
   // How long, in nanoseconds, it pays to poll before parking.
   [[nodiscard]] virtual std::int64_t spin_time() const noexcept = 0;
   // `goroutine 7 "writer"` or `thread 4711`. Async-signal-safe.

@@ -200,6 +200,8 @@ void thread_control::resume() noexcept {
   platform::futex_wake_one(permit_);
 }
 
+void thread_control::give_way() noexcept { platform::yield_thread(); }
+
 std::int64_t thread_control::spin_time() const noexcept { return platform::is_multiprocessor() ? 50'000 : 0; }
 
 void thread_control::describe(platform::text& out) const noexcept { out << "thread " << last_thread_; }

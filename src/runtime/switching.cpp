@@ -287,6 +287,11 @@ void goroutine::suspend_unlatching(parking::waiter& w, std::atomic<std::uint64_t
   here.leave_to(next, worker::fate::unlatch);
 }
 
+void goroutine::give_way() noexcept {
+  worker& here = *this_worker;
+  if (!here.is_blocked()) here.yield();
+}
+
 void goroutine::resume() noexcept {
   worker* const here = this_worker;
   if (here != nullptr && !here->is_blocked()) [[likely]] {

@@ -50,8 +50,9 @@ struct lock_protocol::contender {
   control& self;
   const kind& type;
   const void* object;
-  bool is_awake_one = false;     // owns the awake bit
-  bool has_deferred = false;     // queues up although the lock is free; see "Who may overtake"
+  bool is_awake_one = false;  // owns the awake bit
+  bool has_deferred = false;  // queues up although the lock is free; see "Who may overtake"
+  bool has_given_way = false;
   bool has_expired = false;      // its limit ended while it was handed the awake bit: one last try
   std::int64_t since = 0;        // when it began to wait, or was last woken
   std::int64_t first_since = 0;  // when it became first in line: since then it is being overtaken
@@ -69,6 +70,15 @@ struct lock_protocol::contender {
   [[nodiscard]] bool is_poller() const noexcept { return self.spin_time() > first_poll; }
   [[nodiscard]] bool defers(std::uint32_t word) const noexcept {
     return has_deferred && !is_awake_one && (word & awake) != 0;
+  }
+  // A goroutine that wants to write gives way once before it says so. Whom it waits for has mostly been let in and wants a
+  // worker, this one. Once it has said so, each of these has to wait again after its next unlock, and the lock goes round as fast
+  // as goroutines switch: 9 to 16 in place of 35 to 50 million operations a second, half or a tenth of which write.
+  [[nodiscard]] bool gives_way() noexcept {
+    if (has_given_way || is_awake_one || !never_polls(type, self)) return false;
+    has_given_way = true;
+    self.give_way();
+    return true;
   }
   // Whether it goes on polling a calm lock.
   [[nodiscard]] bool spares_calm(const lock_core& lock, std::int64_t now) noexcept {
@@ -152,12 +162,13 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       }
       return false;
     }
+    if (me.gives_way()) continue;
     if (me.since == 0) {
       me.since = now;
       me.poll_until = now + me.first_patience();
     }
 
-    if (kind.has_readers() && !me.is_awake_one && me.is_poller() && me.polite.wait(now)) continue;
+    if (kind.has_readers() && !me.is_awake_one && me.is_poller() && me.polite.wait(me.self, now)) continue;
     // The awake waiter polls for as long as a sleep and a wake would cost, and longer while it sees the lock being passed
     // around; before that, everyone a little.
     if (is_being_reused) me.poll_until = now + me.self.spin_time();

@@ -10,7 +10,6 @@
 #include "parking/latch.hpp"
 #include "parking/waiter.hpp"
 #include "platform/cpu.hpp"
-#include "platform/thread.hpp"
 #include "sync/lock_core.hpp"
 
 namespace turnkey {
@@ -53,14 +52,14 @@ class poll_backoff {
 class courtesy {
  public:
   // Waits a little; false: it has been enough.
-  bool wait(std::int64_t now) noexcept {
+  bool wait(parking::control& self, std::int64_t now) noexcept {
     if (since_ == 0) since_ = last_ = now;
     const std::int64_t spent = now - last_;
     used_ += is_yielding_ && spent > longest_yield ? longest_yield : spent;
     last_ = now;
     if (now - since_ > longest || used_ > most_used) return false;
     is_yielding_ = used_ > first_poll;
-    is_yielding_ ? platform::yield_thread() : backoff_.wait();
+    is_yielding_ ? self.give_way() : backoff_.wait();
     return true;
   }
 

@@ -108,7 +108,7 @@ bool lock_protocol::lock_shared_slow(lock_core& lock, const wait_limit& limit, c
       const std::int64_t now = platform::now();
       if (has_ended(limit, now)) return false;
       if (since == 0) since = now;
-      if (may_poll && polite.wait(now)) continue;
+      if (may_poll && polite.wait(self, now)) continue;
     }
     waiter w(reason::rw_mutex_lock_shared, object);
     w.request = static_cast<std::uint64_t>(since);
