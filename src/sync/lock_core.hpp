@@ -27,8 +27,9 @@
 //   has been first in line for `turn_length`, well below 1 ms: it sets reserved, or the overtaker does, once its own
 //   streak has lasted as long - because a waiter's wish is worth nothing while the waiter has no CPU to utter it. With
 //   readers there is no overtaking: a waiting writer blocks new ones, a finished writer admits all that wait. What that
-//   costs is a switch for everybody each time the lock goes round: little for goroutines, who therefore queue up at once
-//   (never_polls), and very much for OS threads, who therefore stay out of the queue as long as they may (courtesy).
+//   costs is a switch for everybody each time the lock goes round: little for goroutines, who therefore give way once before
+//   they write (gives_way), and queue up; and very much for OS threads, who therefore stay out of the queue as long as they
+//   may (courtesy).
 //
 // Calm and armed. While a mutex is calm its holder unlocks by a restartable sequence, "if the word is what it was, store it
 //   without held", without a read-modify-write: a third of the price. A flag that another thread sets between that compare

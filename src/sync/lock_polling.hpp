@@ -21,8 +21,8 @@ inline bool is_open_for_reader(std::uint32_t word) noexcept {
   return (word & (lock_protocol::held | lock_protocol::blocking)) == 0;
 }
 
-// A goroutine that waits for an rw_mutex parks at once: whom it waits for is mostly a goroutine that has been let in and wants
-// a worker, this one perhaps; and a switch takes less time than a poll that is in vain.
+// A goroutine that waits for an rw_mutex parks, after giving way once if it wants to write: whom it waits for is mostly a goroutine
+// that has been let in and wants a worker, this one perhaps; and a switch takes less time than a poll that is in vain.
 inline bool never_polls(const lock_protocol::kind& kind, const parking::control& self) noexcept {
   return kind.has_readers() && !self.is_thread();
 }
