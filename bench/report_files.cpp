@@ -114,13 +114,14 @@ json json_of(const report& run) {
 
 // ---- the table -----------------------------------------------------------------------------------------------------
 
-// "4.1 (turnkey, from a thread 5.2)": the first, and the others of that side by name.
+// "4.1; from a thread 5.2": the first, and the others of that side by name; of "turnkey, from a thread" the last part.
 std::string cell(const result& all, side from) {
   std::string text;
   for (const standing& one : all.standings) {
     if (one.from != from) continue;
     const std::string value = number(median(values_of(one)));
-    text += text.empty() ? value : "; " + one.name + " " + value;
+    const std::size_t comma = from == side::ours ? one.name.find(", ") : std::string::npos;
+    text += text.empty() ? value : "; " + one.name.substr(comma == std::string::npos ? 0 : comma + 2) + " " + value;
   }
   return text.empty() ? "-" : text;
 }
