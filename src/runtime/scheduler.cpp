@@ -211,7 +211,7 @@ bool scheduler::start_worker() noexcept {
   }
   if (chosen == nullptr && count < max_workers) {
     constexpr std::size_t slots = (sizeof(worker) + platform::page_size - 1) & ~(platform::page_size - 1);
-    constexpr std::size_t bytes = slots + global_queue::capacity * sizeof(goroutine*);
+    constexpr std::size_t bytes = slots + sizeof common_slots;
     if (void* const memory = platform::map_memory(bytes, platform::pages::small)) {
       platform::add_leak_root(memory, bytes);
       chosen = ::new (memory) worker(count, reinterpret_cast<goroutine**>(static_cast<std::byte*>(memory) + slots));
