@@ -70,29 +70,25 @@ class task_group {
   // still tries once, a stop that was requested before does not. Go: TryGo.
   template <class F, class... Args>
   [[nodiscard, gnu::noinline]] bool try_go(F&& f, Args&&... args) {
-    if (has_limit_ && !slots_.try_acquire()) return false;
-    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
-    return true;
+    return start_if(!has_limit_ || slots_.try_acquire(), __builtin_return_address(0), std::forward<F>(f),
+                    std::forward<Args>(args)...);
   }
   template <class Rep, class Period, class F, class... Args>
   [[nodiscard, gnu::noinline]] bool try_go_for(const std::chrono::duration<Rep, Period>& period, F&& f,
                                                Args&&... args) {
-    if (has_limit_ && !slots_.try_acquire_for(period)) return false;
-    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
-    return true;
+    return start_if(!has_limit_ || slots_.try_acquire_for(period), __builtin_return_address(0), std::forward<F>(f),
+                    std::forward<Args>(args)...);
   }
   template <class Clock, class Duration, class F, class... Args>
   [[nodiscard, gnu::noinline]] bool try_go_until(const std::chrono::time_point<Clock, Duration>& when, F&& f,
                                                  Args&&... args) {
-    if (has_limit_ && !slots_.try_acquire_until(when)) return false;
-    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
-    return true;
+    return start_if(!has_limit_ || slots_.try_acquire_until(when), __builtin_return_address(0), std::forward<F>(f),
+                    std::forward<Args>(args)...);
   }
   template <class F, class... Args>
   [[nodiscard, gnu::noinline]] bool go(std::stop_token token, F&& f, Args&&... args) {
-    if (has_limit_ ? !slots_.acquire(std::move(token)) : token.stop_requested()) return false;
-    start(__builtin_return_address(0), goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
-    return true;
+    return start_if(has_limit_ ? slots_.acquire(std::move(token)) : !token.stop_requested(),
+                    __builtin_return_address(0), std::forward<F>(f), std::forward<Args>(args)...);
   }
 
   // Waits until all tasks have ended, then rethrows the first exception, if any: every time. Go: Wait.
@@ -142,6 +138,13 @@ class task_group {
       if (has_limit_) slots_.release();
       throw;
     }
+  }
+
+  // `may`: it has a place, or needs none.
+  template <class F, class... Args>
+  bool start_if(bool may, const void* site, F&& f, Args&&... args) {
+    if (may) start(site, goroutine_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+    return may;
   }
 
   template <class... Parts>

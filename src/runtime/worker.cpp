@@ -60,8 +60,10 @@ void worker::await_burst() noexcept {
     platform::pause(16);
     const std::uint32_t size = scheduler::common_.size();
     if (size <= seen) {
-      if (looks == 0 && vain_waits_ < 63) vain_waits_ = 2 * vain_waits_ + 1;
-      if (looks == 0) burst_skips_ = vain_waits_;
+      if (looks == 0) {
+        if (vain_waits_ < 63) vain_waits_ = 2 * vain_waits_ + 1;
+        burst_skips_ = vain_waits_;
+      }
       return;
     }
     seen = size;
