@@ -25,10 +25,9 @@ namespace {
 // holder, up to turn_length: while a crowd passes the lock on, a look will find it free before long. Without that, two
 // workers' ten thousand goroutines armed their lock up to forty times, each time for the price of a hundred turns.
 constexpr std::int64_t arm_patience = 30'000;
-// Of a poller: 300 ns. So close together that they see a holder who has the lock for a fifth of the time. Three looks within
-// 175 ns did not: every second time they took the lock away in the middle of a turn, which cost eight threads an eighth of what
-// they got done, and let them wait for 24 ms in place of 10, because then more than two of them want a CPU.
-constexpr looks close_looks{12, 1};
+// How often one that finds the lock held looks for room, or lets others have the CPU, before it queues up. Ten times in place of
+// three let eight OS threads get a tenth more done, but the least served of them .3 to .5 of the most served in place of .5 to .7.
+constexpr int most_tries = 4;
 // Unlocks of armed locks that wake nobody between two that disarm. Goroutines pass a lock around on one worker, and whoever
 // is on another arms it again soon; a thread that disarms early makes the others wait long.
 constexpr std::uint32_t calm_down_of_goroutine = 1u << 6;
@@ -53,6 +52,8 @@ struct lock_protocol::contender {
   bool is_awake_one = false;  // owns the awake bit
   bool has_deferred = false;  // queues up although the lock is free; see "Who may overtake"
   bool has_given_way = false;
+  bool has_room = false;  // the lock, when it was last looked at
+  int tries = 0;
   bool has_expired = false;      // its limit ended while it was handed the awake bit: one last try
   std::int64_t since = 0;        // when it began to wait, or was last woken
   std::int64_t first_since = 0;  // when it became first in line: since then it is being overtaken
@@ -79,6 +80,19 @@ struct lock_protocol::contender {
     has_given_way = true;
     self.give_way();
     return true;
+  }
+  // Before it queues up: whether it tries again at once. An OS thread has let others have the CPU, one of whom may be the holder.
+  [[nodiscard]] bool tries_again(const std::atomic<std::uint32_t>& state, std::uint32_t word) noexcept {
+    has_room = false;
+    if (tries == most_tries || is_awake_one || type.has_readers() || self.spin_time() == 0) return false;
+    if (self.is_thread()) {
+      ++tries;
+      self.give_way();
+      return true;
+    }
+    has_room = (word & reserved) == 0 && !has_deferred && finds_room(state);
+    tries = has_room ? tries + 1 : most_tries;
+    return has_room;
   }
   // Whether it goes on polling a calm lock.
   [[nodiscard]] bool spares_calm(const lock_core& lock, std::int64_t now) noexcept {
@@ -117,7 +131,10 @@ waiter* lock_protocol::first_writer(lock_core& lock) noexcept {
 }
 
 bool lock_protocol::lock_slow(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept {
-  return overtake(lock, kind) || lock_contended(lock, kind, limit, object);
+  const attempt first = overtake(lock, kind);
+  if (first == attempt::taken) return true;
+  if (first == attempt::is_to_give_way) control::current().give_way();
+  return lock_contended(lock, kind, limit, object);
 }
 
 bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait_limit& limit,
@@ -133,9 +150,12 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
         if ((word & (queued | latched)) == 0) taken &= ~blocking;
         is_being_reused =
             (word & reserved) == 0 && me.is_poller() && !me.has_expired && !stays_free(lock.state_, close_looks);
-      } else if ((word & awake) != 0 && !may_overtake(lock, kind, me.self.token())) {
-        end_turn(lock, word);
-        me.has_deferred = !me.self.is_thread();
+      } else if ((word & awake) != 0 && !may_overtake(lock, kind, me.self.token(), me.has_room)) {
+        if (end_turn(lock, word) == attempt::is_to_give_way) {
+          me.self.give_way();
+        } else {
+          me.has_deferred = !me.self.is_thread();
+        }
         continue;
       }
       if (!is_being_reused) {
@@ -168,6 +188,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       me.poll_until = now + me.first_patience();
     }
 
+    if (me.tries_again(lock.state_, word)) continue;
     if (kind.has_readers() && !me.is_awake_one && me.is_poller() && me.polite.wait(me.self, now)) continue;
     // The awake waiter polls for as long as a sleep and a wake would cost, and longer while it sees the lock being passed
     // around; before that, everyone a little.

@@ -25,7 +25,12 @@
 //   may overtake it, which keeps the lock busy while the woken one is on its way, and the awake one does not snatch a
 //   lock that is free only for the moment between two turns of the same holder. The overtaking ends when the awake one
 //   has been first in line for `turn_length`, well below 1 ms: it sets reserved, or the overtaker does, once its own
-//   streak has lasted as long - because a waiter's wish is worth nothing while the waiter has no CPU to utter it. With
+//   streak has lasted as long - because a waiter's wish is worth nothing while the waiter has no CPU to utter it.
+//   All that is for locks that somebody wants all the time. Where a lock has room - it is free for 300 ns on end, or its turns
+//   have 400 ns and more for each acquisition - a queue is what costs: one of its members is awake, the others wait for that one
+//   to get a CPU, and CPUs idle beside a lock that is free (docs/decisions/0018-room-beside-a-lock.md). So who finds it held looks
+//   for room first (goroutines), or lets others have the CPU (OS threads), a few times; and a goroutine whose turn ends there does
+//   not reserve the lock, but gives way to the awake one, which mostly waits for this very worker. With
 //   readers there is no overtaking: a waiting writer blocks new ones, a finished writer admits all that wait. What that
 //   costs is a switch for everybody each time the lock goes round: little for goroutines, who therefore give way once before
 //   they write (gives_way), and queue up; and very much for OS threads, who therefore stay out of the queue as long as they
@@ -205,10 +210,11 @@ class lock_protocol {
   static bool take_used(lock_core& lock, const kind& kind, std::uint32_t token) noexcept;
   static void lock_mutex_told_slowly(lock_core& lock, void* object) noexcept;
   static bool lock_told_slowly(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
-  static bool overtake(lock_core& lock, const kind& kind) noexcept;
-  static bool may_overtake(lock_core& lock, const kind& kind, std::uint32_t token) noexcept;
+  enum class attempt : std::uint8_t { taken, refused, is_to_give_way };
+  static attempt overtake(lock_core& lock, const kind& kind) noexcept;
+  static bool may_overtake(lock_core& lock, const kind& kind, std::uint32_t token, bool has_room) noexcept;
   static void begin_turn(lock_core& lock, std::uint32_t token) noexcept;
-  static void end_turn(lock_core& lock, std::uint32_t word) noexcept;
+  static attempt end_turn(lock_core& lock, std::uint32_t word) noexcept;
   static void leave_turn(lock_core& lock) noexcept;
   static bool lock_contended(lock_core& lock, const kind& kind, const wait_limit& limit, const void* object) noexcept;
   static bool release_quickly(lock_core& lock, const kind& kind) noexcept;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint32_t turn_check = 64;  // acquisitions between two looks at the clock
 constexpr looks long_looks{6, 2};         // of a goroutine that could queue up as well: 1.6 us
+constexpr std::int64_t roomy = 400;       // nanoseconds for each acquisition
 
 // The lock that this OS thread keeps taking from others that want it, since when, and who of its goroutines did last.
 struct streak {
@@ -39,40 +40,44 @@ inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
 // The functions that touch `turn` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
 
 // Takes a lock that is free but armed, or wanted by others, if that is the caller's right.
-[[gnu::noinline]] bool lock_protocol::overtake(lock_core& lock, const kind& kind) noexcept {
+[[gnu::noinline]] lock_protocol::attempt lock_protocol::overtake(lock_core& lock, const kind& kind) noexcept {
   const std::uint32_t token = parking::token_of_current();
   std::uint32_t word = state_of(lock);
   while (is_free_for_writer(word, kind, false)) {
-    if ((word & awake) != 0 && !goes_on(lock, token) && !may_overtake(lock, kind, token)) {
-      end_turn(lock, word);
-      return false;
+    if ((word & awake) != 0 && !goes_on(lock, token) && !may_overtake(lock, kind, token, false)) {
+      return end_turn(lock, word);
     }
     // order: acquire -- pairs with the releases of unlock: what the last holder did is seen.
     if (lock.state_.compare_exchange_weak(word, word | held, std::memory_order_acquire, std::memory_order_relaxed)) {
       set_owner(lock, token);
-      return true;
+      return attempt::taken;
     }
   }
-  return false;
+  return attempt::refused;
 }
 
-// True if the caller may take a lock that is free although somebody else is first in line for it.
-[[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, const kind& kind, std::uint32_t token) noexcept {
+// True if the caller may take a lock that is free although somebody else is first in line for it. `has_room`: it has just been seen
+// to stay free.
+[[gnu::noinline]] bool lock_protocol::may_overtake(lock_core& lock, const kind& kind, std::uint32_t token,
+                                                   bool has_room) noexcept {
   if (has_turn(lock, token)) {
     turn.token = token;
     return turn.count++ % turn_check != 0 || platform::now() - turn.since <= turn_length;
   }
   const bool is_passed_around = !parking::is_thread_token(token) && last_owner(lock) != token && !kind.has_readers();
-  if (is_passed_around && !stays_free(lock.state_, long_looks)) return false;
+  if (is_passed_around && !has_room && !stays_free(lock.state_, long_looks)) return false;
   turn = {&lock, platform::now(), 0, token};
   return true;
 }
 
-// It may not (any more).
-[[gnu::noinline]] void lock_protocol::end_turn(lock_core& lock, std::uint32_t word) noexcept {
-  if (turn.lock != &lock || (word & latched) != 0) return;
+// It may not (any more). Unless it is to give way, the lock is reserved now for the one that is first in line.
+[[gnu::noinline]] lock_protocol::attempt lock_protocol::end_turn(lock_core& lock, std::uint32_t word) noexcept {
+  if (turn.lock != &lock || (word & latched) != 0) return attempt::refused;
   turn.lock = nullptr;
+  const bool has_room = platform::now() - turn.since > turn.count * roomy;
+  if (has_room && !parking::is_thread_token(turn.token)) return attempt::is_to_give_way;
   lock.state_.compare_exchange_strong(word, word | reserved, std::memory_order_relaxed);
+  return attempt::refused;
 }
 
 // It has the lock after a wait.

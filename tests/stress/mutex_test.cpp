@@ -77,6 +77,36 @@ TEST(MutexStress, CountsExactlyUnderPlainLocks) {
   });
 }
 
+// Most of the time not under the lock, so that there is room for all: who finds it held looks for that, and a turn ends by giving
+// way. What somebody may not do is stay in the queue while the others go on.
+TEST(MutexStress, LeavesRoomToAllWhoWorkOutsideItMostly) {
+  support::stress().run(2048, [](const stage& where, int size, std::uint64_t seed) {
+    constexpr int actors = 6;
+    const auto work = [](int rounds) {
+      for (int i = 0; i < rounds; ++i) asm volatile("");
+    };
+    turnkey::mutex mu;
+    long sum = 0;
+    {
+      support::crew others(where);
+      for (int i = 0; i < actors; ++i) {
+        others.start([&, i] {
+          support::dice luck(seed + static_cast<std::uint64_t>(i));
+          for (int k = 0; k < size; ++k) {
+            {
+              const std::scoped_lock hold(mu);
+              work(luck.roll(400));
+              ++sum;
+            }
+            work(1500);
+          }
+        });
+      }
+    }
+    EXPECT_EQ(sum, static_cast<long>(actors) * size);
+  });
+}
+
 // Many more goroutines than procs, each with one lock: they all park.
 TEST(MutexStress, ServesThousandsOfGoroutines) {
   support::stress().run(4096, [](const stage&, int size, std::uint64_t) {
