@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <ostream>
 #include <random>
@@ -96,20 +97,18 @@ inline constexpr std::array typical_stages{
 };
 
 // Runs `body` while `procs` goroutines may run at once, in turns on the same CPU if there are not enough.
-template <class Body>
-void with_procs(int procs, Body&& body) {
+inline void with_procs(int procs, const std::function<void()>& body) {
   using turnkey::runtime::scheduler;
   const int before = turnkey::set_max_procs(procs);
   const bool is_crowded = procs > turnkey::platform::available_cpus();
   const std::uint32_t patience = is_crowded ? scheduler::crowd_patience.exchange(0) : scheduler::crowd_patience.load();
-  std::forward<Body>(body)();
+  body();
   scheduler::crowd_patience = patience;
   turnkey::set_max_procs(before);
 }
 
 // Runs `body(where)` as `where` says, and tells where it was if it failed.
-template <class Body>
-void perform(const stage& where, Body&& body) {
+inline void perform(const stage& where, const std::function<void(const stage&)>& body) {
   const bool had_failed = ::testing::Test::HasFailure();
   if (where.who == company::threads) {
     body(where);
@@ -127,8 +126,7 @@ void perform(const stage& where, Body&& body) {
   if (!had_failed && ::testing::Test::HasFailure()) ADD_FAILURE() << "this was " << where;
 }
 
-template <class Body>
-void run_everywhere(Body&& body) {
+inline void run_everywhere(const std::function<void(const stage&)>& body) {
   for (const stage& where : typical_stages) perform(where, body);
 }
 
@@ -194,25 +192,11 @@ class crew {
 
   template <class F>
   void start(F f) {
-    const bool as_goroutine = who_ == company::both ? next_is_goroutine_ : who_ == company::goroutines;
-    next_is_goroutine_ = !next_is_goroutine_;
-    if (as_goroutine) {
-      running_.go(std::move(f));
-    } else {
-      running_.add();
-      threads_.emplace_back([this, f = std::move(f)]() mutable {
-        f();
-        running_.done();
-      });
-    }
+    begin(nullptr, std::unique_ptr<job>(new job_of<F>(std::move(f))));
   }
   template <class F>
   void start(watched& who, F f) {
-    start([&who, f = std::move(f)]() mutable {
-      who.enter();
-      f();
-      who.leave();
-    });
+    begin(&who, std::unique_ptr<job>(new job_of<F>(std::move(f))));
   }
 
   // Waits until all have ended.
@@ -222,6 +206,39 @@ class crew {
   }
 
  private:
+  // What one of them does. Behind a virtual call, as each test has several: a goroutine and a thread for each type would take
+  // most of the time that the tests take to compile.
+  struct job {
+    virtual ~job() = default;
+    virtual void run() = 0;
+  };
+  template <class F>
+  struct job_of final : job {
+    explicit job_of(F&& f) : call(std::move(f)) {}
+    void run() override { call(); }
+    F call;
+  };
+
+  void begin(watched* who, std::unique_ptr<job> what) {
+    const bool as_goroutine = who_ == company::both ? next_is_goroutine_ : who_ == company::goroutines;
+    next_is_goroutine_ = !next_is_goroutine_;
+    auto work = [who, what = std::move(what)]() mutable {
+      if (who != nullptr) who->enter();
+      what->run();
+      if (who != nullptr) who->leave();
+      what.reset();
+    };
+    if (as_goroutine) {
+      running_.go(std::move(work));
+    } else {
+      running_.add();
+      threads_.emplace_back([this, work = std::move(work)]() mutable {
+        work();
+        running_.done();
+      });
+    }
+  }
+
   company who_;
   bool next_is_goroutine_;
   turnkey::wait_group running_;
