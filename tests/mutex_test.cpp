@@ -3,14 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <stdexcept>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
-#include "lock_contract.hpp"
 #include "support.hpp"
 
 using namespace std::chrono_literals;
@@ -23,18 +24,9 @@ static_assert(std::is_nothrow_default_constructible_v<turnkey::mutex>);
 
 namespace {
 
-struct mutex_side : acquires_by_lock<turnkey::mutex> {
-  mutex_side() : acquires_by_lock(mu) {}
-  void obstruct() { mu.lock(); }
-  void clear() { mu.unlock(); }
-  turnkey::mutex mu;
-};
-
 constinit turnkey::mutex static_mutex;
 
 }  // namespace
-
-INSTANTIATE_TYPED_TEST_SUITE_P(Mutex, ALock, ::testing::Types<mutex_side>);
 
 TEST(Mutex, IsReadyBeforeAnyConstructorRuns) {
   const std::scoped_lock hold(static_mutex);

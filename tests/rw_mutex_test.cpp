@@ -10,11 +10,10 @@
 #include <mutex>
 #include <shared_mutex>
 #include <stdexcept>
-#include <string>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
-#include "lock_contract.hpp"
 #include "support.hpp"
 
 using namespace std::chrono_literals;
@@ -29,62 +28,6 @@ static_assert(support::timed_lockable<turnkey::reader>);
 static_assert(std::is_copy_constructible_v<turnkey::reader>);
 
 namespace {
-
-struct acquires_by_lock_shared {
-  void acquire() { mu.lock_shared(); }
-  bool acquire(std::stop_token token) { return mu.lock_shared(std::move(token)); }
-  bool try_acquire() { return mu.try_lock_shared(); }
-  template <class Duration>
-  bool try_acquire_for(const Duration& period) {
-    return mu.try_lock_shared_for(period);
-  }
-  template <class TimePoint>
-  bool try_acquire_until(const TimePoint& when) {
-    return mu.try_lock_shared_until(when);
-  }
-  void release() { mu.unlock_shared(); }
-  turnkey::rw_mutex mu;
-};
-
-struct a_writer_behind_a_writer : acquires_by_lock<turnkey::rw_mutex> {
-  a_writer_behind_a_writer() : acquires_by_lock(mu) {}
-  void obstruct() { mu.lock(); }
-  void clear() { mu.unlock(); }
-  turnkey::rw_mutex mu;
-};
-
-struct a_writer_behind_a_reader : acquires_by_lock<turnkey::rw_mutex> {
-  a_writer_behind_a_reader() : acquires_by_lock(mu) {}
-  void obstruct() { mu.lock_shared(); }
-  void clear() { mu.unlock_shared(); }
-  turnkey::rw_mutex mu;
-};
-
-struct a_reader_behind_a_writer : acquires_by_lock_shared {
-  void obstruct() { mu.lock(); }
-  void clear() { mu.unlock(); }
-};
-
-struct a_view_behind_a_writer : acquires_by_lock<turnkey::reader> {
-  a_view_behind_a_writer() : acquires_by_lock(view), view(mu) {}
-  void obstruct() { mu.lock(); }
-  void clear() { mu.unlock(); }
-  turnkey::rw_mutex mu;
-  turnkey::reader view;
-};
-
-using sides = ::testing::Types<a_writer_behind_a_writer, a_writer_behind_a_reader, a_reader_behind_a_writer,
-                               a_view_behind_a_writer>;
-
-struct side_names {
-  template <class Side>
-  static std::string GetName(int) {
-    if (std::is_same_v<Side, a_writer_behind_a_writer>) return "a_writer_behind_a_writer";
-    if (std::is_same_v<Side, a_writer_behind_a_reader>) return "a_writer_behind_a_reader";
-    if (std::is_same_v<Side, a_reader_behind_a_writer>) return "a_reader_behind_a_writer";
-    return "a_view_behind_a_writer";
-  }
-};
 
 constinit turnkey::rw_mutex static_mutex;
 
@@ -101,8 +44,6 @@ bool can_write(turnkey::rw_mutex& mu) {
 }
 
 }  // namespace
-
-INSTANTIATE_TYPED_TEST_SUITE_P(RwMutex, ALock, sides, side_names);
 
 TEST(RwMutex, IsReadyBeforeAnyConstructorRuns) {
   const std::shared_lock look(static_mutex);
