@@ -7,15 +7,17 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
+#include <ostream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
@@ -57,8 +59,10 @@ struct hash_of_name {
 struct same_bucket {
   std::size_t operator()(const auto&) const noexcept { return 0; }
 };
-struct few_buckets {
-  std::size_t operator()(int key) const noexcept { return static_cast<std::size_t>(key & 15); }
+// Which buckets there are is up to the object, so that one type does for all: 0 for one bucket.
+struct masked_hash {
+  int mask;
+  std::size_t operator()(int key) const noexcept { return static_cast<std::size_t>(key & mask); }
 };
 
 // How many values of the type below there are.
@@ -78,41 +82,132 @@ class counted {
   std::unique_ptr<int> number_;
 };
 
-template <class K>
-K key_of(int i) {
-  if constexpr (std::is_same_v<K, std::string>) return "key number " + std::to_string(i);
-  if constexpr (std::is_same_v<K, name>) return name{std::to_string(i)};
-  if constexpr (std::is_arithmetic_v<K>) return static_cast<K>(i);
+// Keys and values are numbers in another shape: value_of<V>(i) is the i-th V, and number_in() tells which one it is.
+template <class T>
+T value_of(int i) {
+  if constexpr (std::is_same_v<T, std::string>) return "text too long for its own storage " + std::to_string(i);
+  if constexpr (std::is_same_v<T, name>) return name{std::to_string(i)};
+  if constexpr (std::is_same_v<T, wide>) return wide{i, -i, i};
+  if constexpr (std::is_same_v<T, counted>) return counted(i);
+  if constexpr (std::is_arithmetic_v<T>) return static_cast<T>(i);
 }
-template <class V>
-V value_of(int i) {
-  if constexpr (std::is_same_v<V, std::string>) return "a value too long for its own storage " + std::to_string(i);
-  if constexpr (std::is_same_v<V, wide>) return wide{i, -i, i};
-  if constexpr (std::is_same_v<V, counted>) return counted(i);
-  if constexpr (std::is_arithmetic_v<V>) return static_cast<V>(i);
+int first_number(std::int64_t n) { return static_cast<int>(n); }
+int first_number(const std::string& s) { return std::atoi(s.c_str() + (s.rfind(' ') + 1)); }
+int first_number(const name& n) { return std::atoi(n.text.c_str()); }
+int first_number(const wide& w) { return static_cast<int>(w.a); }
+int first_number(const counted& c) { return c.number(); }
+template <class T>
+int number_in(const T& it) {
+  const int n = first_number(it);
+  EXPECT_TRUE(it == value_of<T>(n)) << "a part of it is not that of number " << n;
+  return n;
+}
+template <class T>
+std::optional<int> number_in(const std::optional<T>& it) {
+  return it ? std::optional(number_in(*it)) : std::nullopt;
 }
 
-template <class K, class V, class Hash = turnkey::map_hash<K>>
-struct kind {
-  using key = K;
-  using value = V;
-  using hash = Hash;
-  using map = concurrent_map<K, V, Hash>;
+// A concurrent_map whose type is erased, so that what goes for each kind of map is compiled once.
+class some_map {
+ public:
+  some_map() = default;
+  some_map(const some_map&) = delete;
+  some_map& operator=(const some_map&) = delete;
+  virtual ~some_map() = default;
+
+  [[nodiscard]] virtual std::optional<int> load(int key) const = 0;
+  virtual void store(int key, int value) = 0;
+  virtual std::pair<int, bool> load_or_store(int key, int value) = 0;
+  virtual std::optional<int> swap(int key, int value) = 0;
+  virtual std::optional<int> load_and_delete(int key) = 0;
+  virtual bool erase(int key) = 0;
+  virtual bool compare_and_swap(int key, int expected, int desired) = 0;
+  virtual bool compare_and_delete(int key, int expected) = 0;
+  virtual void update(int key, const std::function<void(std::optional<int>&)>& f) = 0;
+  virtual void range(const std::function<bool(int, int)>& f) const = 0;
+  virtual void clear() = 0;
+  [[nodiscard]] virtual std::size_t size() const = 0;
 };
 
-template <class Kind>
-class EveryMap : public testing::Test {};
-using kinds =
-    testing::Types<kind<int, int>, kind<std::int64_t, wide>, kind<std::string, int>, kind<std::string, std::string>,
-                   kind<name, counted, hash_of_name>, kind<int, int, same_bucket>,
-                   kind<std::string, std::string, same_bucket>, kind<int, int, few_buckets>>;
-TYPED_TEST_SUITE(EveryMap, kinds, );
+template <class K, class V, class Hash>
+class erased final : public some_map {
+ public:
+  explicit erased(Hash hash) : map_(hash) {}
+  [[nodiscard]] std::optional<int> load(int key) const override { return number_in(map_.load(value_of<K>(key))); }
+  void store(int key, int value) override { map_.store(value_of<K>(key), value_of<V>(value)); }
+  std::pair<int, bool> load_or_store(int key, int value) override {
+    const K k = value_of<K>(key);
+    const auto [seen, is_loaded] = map_.load_or_store(k, value_of<V>(value));
+    return {number_in(seen), is_loaded};
+  }
+  std::optional<int> swap(int key, int value) override {
+    const K k = value_of<K>(key);
+    return number_in(map_.swap(k, value_of<V>(value)));
+  }
+  std::optional<int> load_and_delete(int key) override { return number_in(map_.load_and_delete(value_of<K>(key))); }
+  bool erase(int key) override { return map_.erase(value_of<K>(key)); }
+  bool compare_and_swap(int key, int expected, int desired) override {
+    const K k = value_of<K>(key);
+    return map_.compare_and_swap(k, value_of<V>(expected), value_of<V>(desired));
+  }
+  bool compare_and_delete(int key, int expected) override {
+    return map_.compare_and_delete(value_of<K>(key), value_of<V>(expected));
+  }
+  void update(int key, const std::function<void(std::optional<int>&)>& f) override {
+    const K k = value_of<K>(key);
+    map_.update(k, [&](std::optional<V>& it) {
+      std::optional<int> n = number_in(it);
+      f(n);
+      it.reset();
+      if (n) it.emplace(value_of<V>(*n));
+    });
+  }
+  void range(const std::function<bool(int, int)>& f) const override {
+    map_.range([&](const K& key, const V& value) { return f(number_in(key), number_in(value)); });
+  }
+  void clear() override { map_.clear(); }
+  [[nodiscard]] std::size_t size() const override { return map_.size(); }
+
+ private:
+  concurrent_map<K, V, Hash> map_;
+};
+
+template <class K, class V, class Hash = turnkey::map_hash<K>>
+std::unique_ptr<some_map> make_map(Hash hash = {}) {
+  return std::make_unique<erased<K, V, Hash>>(hash);
+}
+
+struct kind {
+  const char* name;
+  std::unique_ptr<some_map> (*make)();
+  bool has_one_bucket;
+};
+std::ostream& operator<<(std::ostream& out, const kind& it) { return out << it.name; }
+
+constexpr kind in_slots{"in_slots", [] { return make_map<int, int>(); }, false};
+constexpr kind in_wide_slots{"in_wide_slots", [] { return make_map<std::int64_t, wide>(); }, false};
+constexpr kind in_slots_of_one_bucket{"in_slots_of_one_bucket", [] { return make_map<int, int>(masked_hash{0}); },
+                                      true};
+constexpr kind in_slots_of_few_buckets{"in_slots_of_few_buckets", [] { return make_map<int, int>(masked_hash{15}); },
+                                       false};
+constexpr kind overwritten_in_nodes{"overwritten_in_nodes", [] { return make_map<std::string, int>(); }, false};
+constexpr kind in_nodes_of_strings{"in_nodes_of_strings", [] { return make_map<std::string, std::string>(); }, false};
+constexpr kind in_nodes{"in_nodes", [] { return make_map<name, counted, hash_of_name>(); }, false};
+constexpr kind in_nodes_of_one_bucket{"in_nodes_of_one_bucket",
+                                      [] { return make_map<std::string, std::string, same_bucket>(); }, true};
+
+std::string name_of_kind(const testing::TestParamInfo<kind>& info) { return info.param.name; }
+
+class EveryMap : public testing::TestWithParam<kind> {};
+INSTANTIATE_TEST_SUITE_P(Entries, EveryMap,
+                         testing::Values(in_slots, in_wide_slots, in_slots_of_one_bucket, in_slots_of_few_buckets,
+                                         overwritten_in_nodes, in_nodes_of_strings, in_nodes, in_nodes_of_one_bucket),
+                         name_of_kind);
 
 // Everything that range() meets; fails if it meets a key twice.
-template <class K, class V, class H, class E>
-std::vector<std::pair<K, V>> contents(const concurrent_map<K, V, H, E>& map) {
-  std::vector<std::pair<K, V>> all;
-  map.range([&](const K& key, const V& value) {
+std::vector<std::pair<int, int>> contents(const some_map& map) {
+  std::vector<std::pair<int, int>> all;
+  map.range([&](int key, int value) {
     EXPECT_TRUE(std::ranges::none_of(all, [&](const auto& other) { return other.first == key; })) << "met twice";
     all.emplace_back(key, value);
     return true;
@@ -124,175 +219,166 @@ std::vector<std::pair<K, V>> contents(const concurrent_map<K, V, H, E>& map) {
 
 // --- each operation by itself -----------------------------------------------------------------------------------------
 
-TYPED_TEST(EveryMap, IsEmptyAtFirst) {
-  typename TypeParam::map m;
-  const auto k = key_of<typename TypeParam::key>(1);
-  const auto v = value_of<typename TypeParam::value>(1);
-  EXPECT_EQ(m.size(), 0u);
-  EXPECT_FALSE(m.load(k).has_value());
-  EXPECT_FALSE(m.erase(k));
-  EXPECT_FALSE(m.load_and_delete(k).has_value());
-  EXPECT_FALSE(m.compare_and_swap(k, v, v));
-  EXPECT_FALSE(m.compare_and_delete(k, v));
-  m.clear();
-  EXPECT_TRUE(contents(m).empty());
+TEST_P(EveryMap, IsEmptyAtFirst) {
+  const std::unique_ptr<some_map> m = GetParam().make();
+  constexpr int k = 1;
+  constexpr int v = 1;
+  EXPECT_EQ(m->size(), 0u);
+  EXPECT_FALSE(m->load(k).has_value());
+  EXPECT_FALSE(m->erase(k));
+  EXPECT_FALSE(m->load_and_delete(k).has_value());
+  EXPECT_FALSE(m->compare_and_swap(k, v, v));
+  EXPECT_FALSE(m->compare_and_delete(k, v));
+  m->clear();
+  EXPECT_TRUE(contents(*m).empty());
 }
 
-TYPED_TEST(EveryMap, DoesWhatItsOperationsSay) {
-  using value = typename TypeParam::value;
-  typename TypeParam::map m;
-  const auto k = key_of<typename TypeParam::key>(1);
-  const auto v = [](int i) { return value_of<value>(i); };
+TEST_P(EveryMap, DoesWhatItsOperationsSay) {
+  const std::unique_ptr<some_map> m = GetParam().make();
+  constexpr int k = 1;
 
-  m.store(k, v(1));
-  EXPECT_EQ(m.load(k), v(1));
-  m.store(k, v(2));
-  EXPECT_EQ(m.load(k), v(2));
-  EXPECT_EQ(m.size(), 1u);
+  m->store(k, 1);
+  EXPECT_EQ(m->load(k), 1);
+  m->store(k, 2);
+  EXPECT_EQ(m->load(k), 2);
+  EXPECT_EQ(m->size(), 1u);
 
-  EXPECT_EQ(m.load_or_store(k, v(3)), std::pair(v(2), true));
-  EXPECT_EQ(m.swap(k, v(4)), v(2));
-  EXPECT_FALSE(m.compare_and_swap(k, v(5), v(6)));
-  EXPECT_EQ(m.load(k), v(4));
-  EXPECT_TRUE(m.compare_and_swap(k, v(4), v(5)));
-  EXPECT_EQ(m.load(k), v(5));
-  EXPECT_FALSE(m.compare_and_delete(k, v(4)));
-  EXPECT_TRUE(m.compare_and_delete(k, v(5)));
-  EXPECT_FALSE(m.load(k).has_value());
-  EXPECT_EQ(m.size(), 0u);
+  EXPECT_EQ(m->load_or_store(k, 3), std::pair(2, true));
+  EXPECT_EQ(m->swap(k, 4), 2);
+  EXPECT_FALSE(m->compare_and_swap(k, 5, 6));
+  EXPECT_EQ(m->load(k), 4);
+  EXPECT_TRUE(m->compare_and_swap(k, 4, 5));
+  EXPECT_EQ(m->load(k), 5);
+  EXPECT_FALSE(m->compare_and_delete(k, 4));
+  EXPECT_TRUE(m->compare_and_delete(k, 5));
+  EXPECT_FALSE(m->load(k).has_value());
+  EXPECT_EQ(m->size(), 0u);
 
-  EXPECT_EQ(m.load_or_store(k, v(7)), std::pair(v(7), false));
-  EXPECT_EQ(m.load_and_delete(k), v(7));
-  EXPECT_FALSE(m.swap(k, v(8)).has_value());
-  EXPECT_EQ(m.load(k), v(8));
-  EXPECT_TRUE(m.erase(k));
-  EXPECT_FALSE(m.erase(k));
+  EXPECT_EQ(m->load_or_store(k, 7), std::pair(7, false));
+  EXPECT_EQ(m->load_and_delete(k), 7);
+  EXPECT_FALSE(m->swap(k, 8).has_value());
+  EXPECT_EQ(m->load(k), 8);
+  EXPECT_TRUE(m->erase(k));
+  EXPECT_FALSE(m->erase(k));
 
-  m.update(k, [&](std::optional<value>& it) {
+  m->update(k, [&](std::optional<int>& it) {
     EXPECT_FALSE(it.has_value());
-    it.emplace(v(9));
+    it.emplace(9);
   });
-  EXPECT_EQ(m.load(k), v(9));
-  m.update(k, [&](std::optional<value>& it) {
-    EXPECT_EQ(it, v(9));
-    it.emplace(v(10));
+  EXPECT_EQ(m->load(k), 9);
+  m->update(k, [&](std::optional<int>& it) {
+    EXPECT_EQ(it, 9);
+    it.emplace(10);
   });
-  EXPECT_EQ(m.load(k), v(10));
-  m.update(k, [](std::optional<value>& it) { it.reset(); });
-  EXPECT_FALSE(m.load(k).has_value());
-  m.update(k, [](std::optional<value>& it) { EXPECT_FALSE(it.has_value()); });
-  EXPECT_EQ(m.size(), 0u);
+  EXPECT_EQ(m->load(k), 10);
+  m->update(k, [](std::optional<int>& it) { it.reset(); });
+  EXPECT_FALSE(m->load(k).has_value());
+  m->update(k, [](std::optional<int>& it) { EXPECT_FALSE(it.has_value()); });
+  EXPECT_EQ(m->size(), 0u);
 }
 
-TYPED_TEST(EveryMap, KeepsWhatItHoldsWhileItGrowsAndForgetsAllWhenCleared) {
-  using key = typename TypeParam::key;
-  using value = typename TypeParam::value;
-  constexpr int n = std::is_same_v<typename TypeParam::hash, same_bucket> ? 300 : 3000;
+TEST_P(EveryMap, KeepsWhatItHoldsWhileItGrowsAndForgetsAllWhenCleared) {
+  const int n = GetParam().has_one_bucket ? 300 : 3000;
   const int living_before = living;
   {
-    typename TypeParam::map m;
+    const std::unique_ptr<some_map> m = GetParam().make();
     for (int round = 0; round < 3; ++round) {
       for (int i = 0; i < n; ++i) {
-        m.store(key_of<key>(i), value_of<value>(i));
+        m->store(i, i);
         if (i % 100 == 0) {
-          for (int j = 0; j <= i; ++j) ASSERT_EQ(m.load(key_of<key>(j)), value_of<value>(j)) << j << " of " << i;
-          ASSERT_FALSE(m.load(key_of<key>(i + 1)).has_value());
+          for (int j = 0; j <= i; ++j) ASSERT_EQ(m->load(j), j) << j << " of " << i;
+          ASSERT_FALSE(m->load(i + 1).has_value());
         }
       }
-      EXPECT_EQ(m.size(), static_cast<std::size_t>(n));
-      for (int i = 0; i < n; i += 2) EXPECT_TRUE(m.erase(key_of<key>(i)));
-      EXPECT_EQ(m.size(), static_cast<std::size_t>(n / 2));
+      EXPECT_EQ(m->size(), static_cast<std::size_t>(n));
+      for (int i = 0; i < n; i += 2) EXPECT_TRUE(m->erase(i));
+      EXPECT_EQ(m->size(), static_cast<std::size_t>(n / 2));
       if (n <= 300) {
-        EXPECT_EQ(contents(m).size(), static_cast<std::size_t>(n / 2));
+        EXPECT_EQ(contents(*m).size(), static_cast<std::size_t>(n / 2));
       }
       std::size_t met = 0;
-      m.range([&](const key&, const value&) { return ++met < 10; });
+      m->range([&](int, int) { return ++met < 10; });
       EXPECT_EQ(met, 10u);
-      m.clear();
-      EXPECT_EQ(m.size(), 0u);
-      EXPECT_FALSE(m.load(key_of<key>(1)).has_value());
+      m->clear();
+      EXPECT_EQ(m->size(), 0u);
+      EXPECT_FALSE(m->load(1).has_value());
       EXPECT_EQ(living, living_before) << "with nobody else in the map, clear() destroys at once";
     }
-    m.store(key_of<key>(1), value_of<value>(1));
+    m->store(1, 1);
   }
   EXPECT_EQ(living, living_before);
 }
 
 // The same random operations on a map and on a std::unordered_map.
-TYPED_TEST(EveryMap, DoesWhatAnUnorderedMapDoes) {
-  using key = typename TypeParam::key;
-  using value = typename TypeParam::value;
-  struct reference_hash {
-    std::size_t operator()(const key& k) const { return typename TypeParam::hash()(k); }
-  };
+TEST_P(EveryMap, DoesWhatAnUnorderedMapDoes) {
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     support::dice luck(seed);
-    typename TypeParam::map m;
-    std::unordered_map<key, int, reference_hash> reference;
+    const std::unique_ptr<some_map> m = GetParam().make();
+    std::unordered_map<int, int> reference;
     const int keys = 1 + luck.roll(seed % 3 == 0 ? 500 : 20);
-    const auto value_at = [&](const key& k) -> std::optional<value> {
+    const auto value_at = [&](int k) -> std::optional<int> {
       const auto at = reference.find(k);
       if (at == reference.end()) return std::nullopt;
-      return std::optional<value>(std::in_place, value_of<value>(at->second));
+      return at->second;
     };
     for (int step = 0; step < 1500; ++step) {
-      const key k = key_of<key>(luck.roll(keys));
+      const int k = luck.roll(keys);
       const int a = luck.roll(3);
       const int b = luck.roll(3);
-      const std::optional<value> before = value_at(k);
-      const bool is_expected = before && *before == value_of<value>(a);
+      const std::optional<int> before = value_at(k);
+      const bool is_expected = before && *before == a;
       switch (luck.roll(20)) {
         case 0:
         case 1:
-        case 2: ASSERT_EQ(m.load(k), before); break;
+        case 2: ASSERT_EQ(m->load(k), before); break;
         case 3:
         case 4:
         case 5:
-          m.store(k, value_of<value>(a));
+          m->store(k, a);
           reference[k] = a;
           break;
         case 6:
         case 7: {
-          const auto [seen, is_loaded] = m.load_or_store(k, value_of<value>(a));
+          const auto [seen, is_loaded] = m->load_or_store(k, a);
           ASSERT_EQ(is_loaded, before.has_value());
-          ASSERT_EQ(seen, before ? *before : value_of<value>(a));
+          ASSERT_EQ(seen, before ? *before : a);
           reference.try_emplace(k, a);
           break;
         }
         case 8:
-          ASSERT_EQ(m.swap(k, value_of<value>(a)), before);
+          ASSERT_EQ(m->swap(k, a), before);
           reference[k] = a;
           break;
         case 9:
-          ASSERT_EQ(m.load_and_delete(k), before);
+          ASSERT_EQ(m->load_and_delete(k), before);
           reference.erase(k);
           break;
         case 10:
-        case 11: ASSERT_EQ(m.erase(k), reference.erase(k) == 1); break;
+        case 11: ASSERT_EQ(m->erase(k), reference.erase(k) == 1); break;
         case 12:
         case 13:
-          ASSERT_EQ(m.compare_and_swap(k, value_of<value>(a), value_of<value>(b)), is_expected);
+          ASSERT_EQ(m->compare_and_swap(k, a, b), is_expected);
           if (is_expected) reference[k] = b;
           break;
         case 14:
-          ASSERT_EQ(m.compare_and_delete(k, value_of<value>(a)), is_expected);
+          ASSERT_EQ(m->compare_and_delete(k, a), is_expected);
           if (is_expected) reference.erase(k);
           break;
         case 15:
         case 16:
         case 17:
-          m.update(k, [&](std::optional<value>& it) {
+          m->update(k, [&](std::optional<int>& it) {
             ASSERT_EQ(it, before);
             it.reset();
-            if (b != 0) it.emplace(value_of<value>(b));
+            if (b != 0) it.emplace(b);
           });
           reference.erase(k);
           if (b != 0) reference[k] = b;
           break;
         case 18: {
           std::size_t met = 0;
-          m.range([&](const key& each, const value& its) {
+          m->range([&](int each, int its) {
             EXPECT_EQ(value_at(each), its);
             return ++met, true;
           });
@@ -301,13 +387,13 @@ TYPED_TEST(EveryMap, DoesWhatAnUnorderedMapDoes) {
         }
         case 19:
           if (luck.roll(10) == 0) {
-            m.clear();
+            m->clear();
             reference.clear();
           }
           break;
         default: break;
       }
-      ASSERT_EQ(m.size(), reference.size());
+      ASSERT_EQ(m->size(), reference.size());
     }
   }
 }
@@ -540,21 +626,21 @@ TEST(ConcurrentMap, MayBeUsedByWhatItCalls) {
 }
 
 TEST(ConcurrentMap, RefusesToWriteToAKeyFromItsOwnUpdate) {
-  concurrent_map<std::string, int> m;
-  m.store("k", 1);
+  const std::unique_ptr<some_map> m = overwritten_in_nodes.make();
+  m->store(1, 1);
   using operation = std::function<void()>;
   const std::vector<operation> all{
-      [&] { m.store("k", 5); },
-      [&] { m.swap("k", 5); },
-      [&] { m.erase("k"); },
-      [&] { m.load_and_delete("k"); },
-      [&] { m.compare_and_swap("k", 1, 5); },
-      [&] { m.compare_and_delete("k", 1); },
-      [&] { m.update("k", [](std::optional<int>&) { ADD_FAILURE() << "must not run"; }); },
-      [&] { m.update("other", [&](std::optional<int>&) { m.store("k", 5); }); },
+      [&] { m->store(1, 5); },
+      [&] { m->swap(1, 5); },
+      [&] { m->erase(1); },
+      [&] { m->load_and_delete(1); },
+      [&] { m->compare_and_swap(1, 1, 5); },
+      [&] { m->compare_and_delete(1, 1); },
+      [&] { m->update(1, [](std::optional<int>&) { ADD_FAILURE() << "must not run"; }); },
+      [&] { m->update(2, [&](std::optional<int>&) { m->store(1, 5); }); },
   };
   for (const operation& each : all) {
-    m.update("k", [&](std::optional<int>& n) {
+    m->update(1, [&](std::optional<int>& n) {
       try {
         each();
         ADD_FAILURE() << "was not refused";
@@ -563,90 +649,90 @@ TEST(ConcurrentMap, RefusesToWriteToAKeyFromItsOwnUpdate) {
                      "turnkey::concurrent_map: what is called while a key is written, such as f in update(k, f), "
                      "must not write to it");
       }
-      EXPECT_EQ(m.load("k"), 1) << "a read is no write";
-      EXPECT_EQ(m.load_or_store("k", 9), std::pair(1, true)) << "nor is this one";
+      EXPECT_EQ(m->load(1), 1) << "a read is no write";
+      EXPECT_EQ(m->load_or_store(1, 9), std::pair(1, true)) << "nor is this one";
       n = 1;
     });
-    EXPECT_EQ(m.load("k"), 1);
+    EXPECT_EQ(m->load(1), 1);
   }
-  EXPECT_THROW(m.update("k", [&](std::optional<int>&) { m.store("k", 2); }), std::logic_error);
-  m.store("k", 2);
-  EXPECT_EQ(m.load("k"), 2);
+  EXPECT_THROW(m->update(1, [&](std::optional<int>&) { m->store(1, 2); }), std::logic_error);
+  m->store(1, 2);
+  EXPECT_EQ(m->load(1), 2);
 }
 
 TEST(ConcurrentMap, LetsAnUpdateWriteToOtherKeysEvenOfTheSameHash) {
-  concurrent_map<int, int, same_bucket> m;
-  m.update(1, [&](std::optional<int>& one) {
-    m.store(2, 20);
-    m.update(3, [&](std::optional<int>& three) {
-      m.erase(2);
-      EXPECT_THROW(m.store(1, 0), std::logic_error);
-      EXPECT_THROW(m.store(3, 0), std::logic_error);
+  const std::unique_ptr<some_map> m = in_slots_of_one_bucket.make();
+  m->update(1, [&](std::optional<int>& one) {
+    m->store(2, 20);
+    m->update(3, [&](std::optional<int>& three) {
+      m->erase(2);
+      EXPECT_THROW(m->store(1, 0), std::logic_error);
+      EXPECT_THROW(m->store(3, 0), std::logic_error);
       three = 30;
     });
-    EXPECT_EQ(m.load(3), 30);
-    m.store(3, 31);
+    EXPECT_EQ(m->load(3), 30);
+    m->store(3, 31);
     one = 10;
   });
-  EXPECT_EQ(m.load(1), 10);
-  EXPECT_FALSE(m.load(2).has_value());
-  EXPECT_EQ(m.load(3), 31);
+  EXPECT_EQ(m->load(1), 10);
+  EXPECT_FALSE(m->load(2).has_value());
+  EXPECT_EQ(m->load(3), 31);
 }
 
 TEST(ConcurrentMap, DropsAnUpdateThatAClearOvertakes) {
-  concurrent_map<int, int> m;
-  m.store(1, 1);
-  m.update(1, [&](std::optional<int>& n) {
-    m.clear();
+  const std::unique_ptr<some_map> m = in_slots.make();
+  m->store(1, 1);
+  m->update(1, [&](std::optional<int>& n) {
+    m->clear();
     ++*n;
   });
-  EXPECT_EQ(m.size(), 0u);
-  m.store(1, 1);
-  m.update(1, [&](std::optional<int>& n) {
-    m.clear();
-    m.store(2, 2);
+  EXPECT_EQ(m->size(), 0u);
+  m->store(1, 1);
+  m->update(1, [&](std::optional<int>& n) {
+    m->clear();
+    m->store(2, 2);
     ++*n;
   });
-  EXPECT_FALSE(m.load(1).has_value());
-  EXPECT_EQ(m.load(2), 2);
+  EXPECT_FALSE(m->load(1).has_value());
+  EXPECT_EQ(m->load(2), 2);
 }
 
 // --- several at once ------------------------------------------------------------------------------------------------------
 
 TEST(ConcurrentMap, MakesWritersOfAKeyWaitForItsUpdateAndNobodyElse) {
   support::run_everywhere([](const stage& where) {
-    concurrent_map<std::string, int> m;
-    m.store("k", 1);
-    m.store("free", 1);
+    const std::unique_ptr<some_map> m = overwritten_in_nodes.make();
+    m->store(1, 1);
+    m->store(2, 1);
     std::atomic<bool> is_inside{false};
     std::atomic<bool> may_end{false};
     support::crew others(where);
     others.start([&] {
-      m.update("k", [&](std::optional<int>& n) {
+      m->update(1, [&](std::optional<int>& n) {
         is_inside = true;
         support::await([&] { return may_end.load(); });
         n = *n + 10;
       });
     });
     support::await([&] { return is_inside.load(); });
-    EXPECT_EQ(m.load("k"), 1);
-    EXPECT_EQ(m.load_or_store("k", 7).first, 1);
-    m.store("free", 2);
+    EXPECT_EQ(m->load(1), 1);
+    EXPECT_EQ(m->load_or_store(1, 7).first, 1);
+    m->store(2, 2);
     std::size_t met = 0;
-    m.range([&](const std::string&, int) { return ++met, true; });
+    m->range([&](int, int) { return ++met, true; });
     EXPECT_EQ(met, 2u);
     std::array<support::watched, 3> waiters;
     std::atomic<int> sum{0};
-    others.start(waiters[0], [&] { sum += *m.swap("k", 5); });
+    others.start(waiters[0], [&] { sum += *m->swap(1, 5); });
     EXPECT_TRUE(waiters[0].comes_to_wait());
-    others.start(waiters[1], [&] { m.update("k2", [&](std::optional<int>& n) { n = 1; }); });
+    others.start(waiters[1], [&] { m->update(3, [&](std::optional<int>& n) { n = 1; }); });
     support::await([&] { return waiters[1].has_left(); });
-    others.start(waiters[2], [&] { m.update("k", [&](std::optional<int>& n) { n = 100 + *n; }); });
+    others.start(waiters[2], [&] { m->update(1, [&](std::optional<int>& n) { n = 100 + *n; }); });
     EXPECT_TRUE(waiters[2].comes_to_wait());
     may_end = true;
     others.join();
     // The update, then the other two, in either order.
-    EXPECT_TRUE((sum == 11 && m.load("k") == 105) || (sum == 111 && m.load("k") == 5)) << sum << ' ' << *m.load("k");
+    EXPECT_TRUE((sum == 11 && m->load(1) == 105) || (sum == 111 && m->load(1) == 5)) << sum << ' ' << *m->load(1);
   });
 }
 
@@ -655,61 +741,60 @@ TEST(ConcurrentMap, LosesNoUpdate) {
     constexpr int actors = 6;
     constexpr int each = 300;
     constexpr int keys = 5;
-    concurrent_map<int, int> flat;
-    concurrent_map<std::string, std::string> nodes;
+    const std::unique_ptr<some_map> flat = in_slots.make();
+    const std::unique_ptr<some_map> nodes = in_nodes_of_strings.make();
     {
       support::crew others(where);
       for (int me = 0; me < actors; ++me) {
         others.start([&, me] {
           support::dice luck(static_cast<std::uint64_t>(me));
           for (int i = 0; i < each; ++i) {
-            flat.update(i % keys, [&](std::optional<int>& n) {
+            flat->update(i % keys, [&](std::optional<int>& n) {
               n = n.value_or(0) + 1;
               luck.dawdle();
             });
-            nodes.update(key_of<std::string>(i % keys),
-                         [&](std::optional<std::string>& n) { n = n.value_or("") + "x"; });
+            nodes->update(i % keys, [](std::optional<int>& n) { n = n.value_or(0) + 1; });
             // An increment of another make.
             for (;;) {
-              const int n = flat.load_or_store(i % keys, 0).first;
-              if (flat.compare_and_swap(i % keys, n, n + 1)) break;
+              const int n = flat->load_or_store(i % keys, 0).first;
+              if (flat->compare_and_swap(i % keys, n, n + 1)) break;
               luck.dawdle();
             }
-            flat.store(1000 + me * each + i, 1);  // grows meanwhile
+            flat->store(1000 + me * each + i, 1);  // grows meanwhile
           }
         });
       }
     }
     for (int k = 0; k < keys; ++k) {
-      EXPECT_EQ(flat.load(k), 2 * actors * each / keys);
-      EXPECT_EQ(nodes.load(key_of<std::string>(k)), std::string(actors * each / keys, 'x'));
+      EXPECT_EQ(flat->load(k), 2 * actors * each / keys);
+      EXPECT_EQ(nodes->load(k), actors * each / keys);
     }
-    EXPECT_EQ(flat.size(), static_cast<std::size_t>(keys + actors * each));
+    EXPECT_EQ(flat->size(), static_cast<std::size_t>(keys + actors * each));
   });
 }
 
 TEST(ConcurrentMap, OrdersWhatWasDoneBeforeAWriteBeforeWhoeverReadsIt) {
   support::run_everywhere([](const stage& where) {
-    concurrent_map<int, int> flat;
-    concurrent_map<std::string, std::shared_ptr<int>> nodes;
-    concurrent_map<std::string, int> overwritten;
-    overwritten.store("k", -1);
+    const std::unique_ptr<some_map> flat = in_slots.make();
+    const std::unique_ptr<some_map> nodes = in_nodes.make();
+    const std::unique_ptr<some_map> overwritten = overwritten_in_nodes.make();
+    overwritten->store(0, -1);
     constexpr int rounds = 50;
     std::array<int, rounds> plain{};
     support::crew others(where);
     others.start([&] {
       for (int i = 0; i < rounds; ++i) {
         plain[static_cast<std::size_t>(i)] = i;
-        if (i % 3 == 0) flat.store(i, i);
-        if (i % 3 == 1) nodes.store(key_of<std::string>(i), std::make_shared<int>(i));
-        if (i % 3 == 2) overwritten.store("k", i);
+        if (i % 3 == 0) flat->store(i, i);
+        if (i % 3 == 1) nodes->store(i, i);
+        if (i % 3 == 2) overwritten->store(0, i);
       }
     });
     for (int i = 0; i < rounds; ++i) {
       support::await([&] {
-        if (i % 3 == 0) return flat.load(i).has_value();
-        if (i % 3 == 1) return nodes.load(key_of<std::string>(i)).has_value();
-        return *overwritten.load("k") >= i;
+        if (i % 3 == 0) return flat->load(i).has_value();
+        if (i % 3 == 1) return nodes->load(i).has_value();
+        return *overwritten->load(0) >= i;
       });
       EXPECT_EQ(plain[static_cast<std::size_t>(i)], i);
     }
@@ -769,18 +854,18 @@ TEST(ConcurrentMap, DestroysEachValueOnceNobodyNeedsItAndKeepsFewThatWereReplace
   const int living_before = living;
   support::run_everywhere([&](const stage& where) {
     {
-      concurrent_map<int, counted> m;
+      const std::unique_ptr<some_map> m = in_nodes.make();
       support::crew others(where);
       for (int me = 0; me < 4; ++me) {
         others.start([&] {
           for (int i = 0; i < 4000; ++i) {
-            m.store(i % 10, counted(i));
-            if (i % 3 == 0) m.erase(i % 10);
+            m->store(i % 10, i);
+            if (i % 3 == 0) m->erase(i % 10);
           }
         });
       }
       others.join();
-      for (int i = 0; i < 2000; ++i) m.store(0, counted(i));
+      for (int i = 0; i < 2000; ++i) m->store(0, i);
       EXPECT_LT(living, 6'000) << "of 18,000";
     }
     EXPECT_EQ(living, living_before);
@@ -861,37 +946,21 @@ class linearization {
   std::unordered_set<std::uint64_t> tried_;
 };
 
-// An int that a node cannot hold in a word, so that each store makes another node.
-struct boxed {
-  boxed(int n) : number(n) {}                          // NOLINT(google-explicit-constructor)
-  boxed(const boxed& other) : number(other.number) {}  // NOLINT: not trivial, on purpose
-  boxed& operator=(const boxed&) = delete;
-  ~boxed() { number = -2; }
-  operator int() const { return number; }  // NOLINT(google-explicit-constructor)
-  int number;
-};
-
-template <class Map, class Key>
-void perform(Map& m, call& it, Key key) {
-  const auto or_none = [](const auto& value) { return value ? static_cast<int>(*value) : -1; };
-  const auto k = key(it.key);
+void perform(some_map& m, call& it) {
+  const auto or_none = [](const std::optional<int>& value) { return value.value_or(-1); };
+  const int k = it.key;
   switch (it.what) {
     case call::load: it.result = or_none(m.load(k)); break;
     case call::store: m.store(k, it.a); break;
-    case call::load_or_store: {
-      const auto [value, is_loaded] = m.load_or_store(k, it.a);
-      it.result = value;
-      it.flag = is_loaded;
-      break;
-    }
+    case call::load_or_store: std::tie(it.result, it.flag) = m.load_or_store(k, it.a); break;
     case call::swap: it.result = or_none(m.swap(k, it.a)); break;
     case call::load_and_delete: it.result = or_none(m.load_and_delete(k)); break;
     case call::compare_and_swap: it.flag = m.compare_and_swap(k, it.a, it.b); break;
     case call::compare_and_delete: it.flag = m.compare_and_delete(k, it.a); break;
     case call::update:
-      m.update(k, [&](auto& n) {
+      m.update(k, [&](std::optional<int>& n) {
         it.result = or_none(n);
-        n.emplace(n ? *n + it.a : it.a);
+        n = n.value_or(0) + it.a;
       });
       break;
     case call::clear: m.clear(); break;
@@ -899,15 +968,14 @@ void perform(Map& m, call& it, Key key) {
 }
 
 // Histories of a few actors, short enough to be checked completely; so many that all sorts of overlaps occur.
-template <class Map, class Key>
-void check_histories(Key key) {
+void check_histories(const kind& of) {
   support::run_everywhere([&](const stage& where) {
     constexpr int actors = 3;
     constexpr int calls = 6;
     constexpr int rounds = 120;
     support::start_line line(actors);
-    std::vector<std::unique_ptr<Map>> maps;
-    for (int i = 0; i < rounds; ++i) maps.push_back(std::make_unique<Map>());
+    std::vector<std::unique_ptr<some_map>> maps;
+    for (int i = 0; i < rounds; ++i) maps.push_back(of.make());
     std::vector<std::vector<call>> histories(rounds, std::vector<call>(std::size_t{actors} * calls));
     std::atomic<int> time{0};
     {
@@ -926,13 +994,13 @@ void check_histories(Key key) {
               it.a = luck.roll(3);
               it.b = luck.roll(3);
               it.begin = time.fetch_add(1);
-              perform(*maps[at], it, key);
+              perform(*maps[at], it);
               it.end = time.fetch_add(1);
               if (luck.roll(4) == 0) luck.dawdle();
             }
             // Fills the table up, so that the next rounds see it grow.
             if (me == 0 && round + 1 < rounds) {
-              for (int i = 0; i < round % 70; ++i) maps[at + 1]->store(key(100 + i), 0);
+              for (int i = 0; i < round % 70; ++i) maps[at + 1]->store(100 + i, 0);
             }
           }
         });
@@ -967,15 +1035,7 @@ TEST(ConcurrentMap, KnowsAHistoryThatNoOrderExplains) {
   EXPECT_TRUE(linearization({late, missed}).exists());
 }
 
-TEST(ConcurrentMap, IsLinearizableWithEntriesInTheTable) {
-  check_histories<concurrent_map<int, int>>([](int i) { return i; });
-}
-TEST(ConcurrentMap, IsLinearizableWithEntriesInNodes) {
-  check_histories<concurrent_map<name, boxed, hash_of_name>>([](int i) { return key_of<name>(i); });
-}
-TEST(ConcurrentMap, IsLinearizableWithValuesOverwrittenInNodes) {
-  check_histories<concurrent_map<std::string, int>>([](int i) { return key_of<std::string>(i); });
-}
-TEST(ConcurrentMap, IsLinearizableWithKeysThatShareABucket) {
-  check_histories<concurrent_map<int, int, same_bucket>>([](int i) { return i; });
-}
+TEST(ConcurrentMap, IsLinearizableWithEntriesInTheTable) { check_histories(in_slots); }
+TEST(ConcurrentMap, IsLinearizableWithEntriesInNodes) { check_histories(in_nodes); }
+TEST(ConcurrentMap, IsLinearizableWithValuesOverwrittenInNodes) { check_histories(overwritten_in_nodes); }
+TEST(ConcurrentMap, IsLinearizableWithKeysThatShareABucket) { check_histories(in_slots_of_one_bucket); }

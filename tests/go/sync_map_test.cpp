@@ -8,10 +8,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -24,20 +26,22 @@ using turnkey::concurrent_map;
 
 namespace {
 
-struct good_hash {
-  std::size_t operator()(const std::string& key) const { return std::hash<std::string>()(key); }
+// Which hash it is is up to the object, so that the tests are compiled once.
+struct some_hash {
+  std::size_t (*of)(const std::string&);
+  std::size_t operator()(const std::string& key) const { return of(key); }
 };
-struct bad_hash {  // with this one, no two keys differ
-  std::size_t operator()(const std::string&) const { return 0; }
+struct kind_of_hash {
+  const char* name;
+  some_hash hash;
 };
-struct truncated_hash {
-  std::size_t operator()(const std::string& key) const { return std::hash<std::string>()(key) & 15; }
-};
+std::ostream& operator<<(std::ostream& out, const kind_of_hash& kind) { return out << kind.name; }
+std::string name_of(const testing::TestParamInfo<kind_of_hash>& info) { return info.param.name; }
 
-template <class Hash>
-class GoHashTrieMap : public testing::Test {
+class GoHashTrieMap : public testing::TestWithParam<kind_of_hash> {
  protected:
-  using map = concurrent_map<std::string, int, Hash>;
+  using map = concurrent_map<std::string, int, some_hash>;
+  static some_hash hash() { return GetParam().hash; }
   static constexpr int size = 128;
   static std::string key(int i) { return "key " + std::to_string(i); }
 
@@ -67,56 +71,62 @@ class GoHashTrieMap : public testing::Test {
     }
   }
 };
-using hashes = testing::Types<good_hash, bad_hash, truncated_hash>;
-TYPED_TEST_SUITE(GoHashTrieMap, hashes, );
+INSTANTIATE_TEST_SUITE_P(
+    With, GoHashTrieMap,
+    testing::Values(kind_of_hash{"good_hash", {[](const std::string& key) { return std::hash<std::string>()(key); }}},
+                    // With this one, no two keys differ.
+                    kind_of_hash{"bad_hash", {[](const std::string&) { return std::size_t{0}; }}},
+                    kind_of_hash{"truncated_hash",
+                                 {[](const std::string& key) { return std::hash<std::string>()(key) & 15; }}}),
+    name_of);
 
 }  // namespace
 
-TYPED_TEST(GoHashTrieMap, LoadsNothingFromAnEmptyMap) {
-  typename TestFixture::map m;
-  this->expect_empty(m);
+TEST_P(GoHashTrieMap, LoadsNothingFromAnEmptyMap) {
+  map m(hash());
+  expect_empty(m);
 }
 
-TYPED_TEST(GoHashTrieMap, LoadsWhatLoadOrStoreStored) {
-  typename TestFixture::map m;
-  for (int i = 0; i < this->size; ++i) {
-    EXPECT_FALSE(m.load(this->key(i)).has_value());
-    EXPECT_EQ(m.load_or_store(this->key(i), i), std::pair(i, false));
-    EXPECT_EQ(m.load(this->key(i)), i);
-    EXPECT_EQ(m.load_or_store(this->key(i), -1), std::pair(i, true));
+TEST_P(GoHashTrieMap, LoadsWhatLoadOrStoreStored) {
+  map m(hash());
+  for (int i = 0; i < size; ++i) {
+    EXPECT_FALSE(m.load(key(i)).has_value());
+    EXPECT_EQ(m.load_or_store(key(i), i), std::pair(i, false));
+    EXPECT_EQ(m.load(key(i)), i);
+    EXPECT_EQ(m.load_or_store(key(i), -1), std::pair(i, true));
   }
-  this->expect_all_present(m);
+  expect_all_present(m);
 }
 
-TYPED_TEST(GoHashTrieMap, VisitsEachEntryOnce) {
-  typename TestFixture::map m;
-  this->fill(m);
+TEST_P(GoHashTrieMap, VisitsEachEntryOnce) {
+  map m(hash());
+  fill(m);
   std::map<std::string, int> visits;
   m.range([&](const std::string& k, int v) {
-    EXPECT_EQ(k, this->key(v));
+    EXPECT_EQ(k, key(v));
     return ++visits[k] == 1;
   });
-  EXPECT_EQ(visits.size(), static_cast<std::size_t>(this->size));
+  EXPECT_EQ(visits.size(), static_cast<std::size_t>(size));
 }
 
-TYPED_TEST(GoHashTrieMap, IsEmptyAfterClear) {
-  typename TestFixture::map m;
-  this->fill(m);
+TEST_P(GoHashTrieMap, IsEmptyAfterClear) {
+  map m(hash());
+  fill(m);
   m.clear();
-  this->expect_empty(m);
-  this->fill(m);
-  this->expect_all_present(m);
+  expect_empty(m);
+  fill(m);
+  expect_all_present(m);
 }
 
 // TestConcurrentClear
-TYPED_TEST(GoHashTrieMap, SurvivesClearsByMany) {
-  support::run_everywhere([this](const stage& where) {
-    typename TestFixture::map m;
-    this->at_once(where, [&](int) {
+TEST_P(GoHashTrieMap, SurvivesClearsByMany) {
+  support::run_everywhere([](const stage& where) {
+    map m(hash());
+    at_once(where, [&](int) {
       for (int round = 0; round < 5; ++round) {
-        for (int i = 0; i < this->size; ++i) {
-          m.store(this->key(i), i);
-          if (const auto v = m.load(this->key(i))) {
+        for (int i = 0; i < size; ++i) {
+          m.store(key(i), i);
+          if (const auto v = m.load(key(i))) {
             EXPECT_EQ(*v, i);
           }
         }
@@ -124,82 +134,81 @@ TYPED_TEST(GoHashTrieMap, SurvivesClearsByMany) {
       }
     });
     m.clear();
-    this->expect_empty(m);
+    expect_empty(m);
   });
 }
 
-TYPED_TEST(GoHashTrieMap, DeletesByCompareOnlyWhatIsEqual) {
-  typename TestFixture::map m;
+TEST_P(GoHashTrieMap, DeletesByCompareOnlyWhatIsEqual) {
+  map m(hash());
   for (int round = 0; round < 3; ++round) {
-    this->fill(m);
-    for (int i = 0; i < this->size; ++i) {
-      EXPECT_FALSE(m.compare_and_delete(this->key(i), i + 1));
-      EXPECT_TRUE(m.compare_and_delete(this->key(i), i));
-      EXPECT_FALSE(m.compare_and_delete(this->key(i), i));
-      EXPECT_FALSE(m.load(this->key(i)).has_value());
+    fill(m);
+    for (int i = 0; i < size; ++i) {
+      EXPECT_FALSE(m.compare_and_delete(key(i), i + 1));
+      EXPECT_TRUE(m.compare_and_delete(key(i), i));
+      EXPECT_FALSE(m.compare_and_delete(key(i), i));
+      EXPECT_FALSE(m.load(key(i)).has_value());
     }
-    this->expect_empty(m);
+    expect_empty(m);
   }
   // One, then several, of many; the others stay.
-  this->fill(m);
-  for (const int i : {15, 3, 64, 127}) EXPECT_TRUE(m.compare_and_delete(this->key(i), i));
-  EXPECT_EQ(m.size(), static_cast<std::size_t>(this->size - 4));
-  for (int i = 0; i < this->size; ++i)
-    EXPECT_EQ(m.load(this->key(i)).has_value(), i != 15 && i != 3 && i != 64 && i != 127);
+  fill(m);
+  for (const int i : {15, 3, 64, 127}) EXPECT_TRUE(m.compare_and_delete(key(i), i));
+  EXPECT_EQ(m.size(), static_cast<std::size_t>(size - 4));
+  for (int i = 0; i < size; ++i) EXPECT_EQ(m.load(key(i)).has_value(), i != 15 && i != 3 && i != 64 && i != 127);
 }
 
-TYPED_TEST(GoHashTrieMap, DeletesWhileItIterates) {
-  typename TestFixture::map m;
-  this->fill(m);
+TEST_P(GoHashTrieMap, DeletesWhileItIterates) {
+  map m(hash());
+  fill(m);
   m.range([&](const std::string& k, int v) {
     EXPECT_TRUE(m.compare_and_delete(k, v));
     return true;
   });
-  this->expect_empty(m);
-  this->fill(m);
+  expect_empty(m);
+  fill(m);
   m.range([&](const std::string& k, int v) {
     EXPECT_EQ(m.load_and_delete(k), v);
     return true;
   });
-  this->expect_empty(m);
+  expect_empty(m);
 }
 
-TYPED_TEST(GoHashTrieMap, SwapsByCompareOnlyWhatIsEqual) {
-  typename TestFixture::map m;
-  this->fill(m);
+TEST_P(GoHashTrieMap, SwapsByCompareOnlyWhatIsEqual) {
+  map m(hash());
+  fill(m);
   for (int round = 0; round < 3; ++round) {
-    for (int i = 0; i < this->size; ++i) {
+    for (int i = 0; i < size; ++i) {
       const int now = i + round;
-      EXPECT_FALSE(m.compare_and_swap(this->key(i), now + 1, now + 2));
-      EXPECT_TRUE(m.compare_and_swap(this->key(i), now, now + 1));
-      EXPECT_FALSE(m.compare_and_swap(this->key(i), now, now + 1));
-      EXPECT_EQ(m.load(this->key(i)), now + 1);
+      EXPECT_FALSE(m.compare_and_swap(key(i), now + 1, now + 2));
+      EXPECT_TRUE(m.compare_and_swap(key(i), now, now + 1));
+      EXPECT_FALSE(m.compare_and_swap(key(i), now, now + 1));
+      EXPECT_EQ(m.load(key(i)), now + 1);
     }
   }
   m.range([&](const std::string& k, int v) {
     EXPECT_TRUE(m.compare_and_swap(k, v, -1));
     return true;
   });
-  for (int i = 0; i < this->size; ++i) EXPECT_EQ(m.load(this->key(i)), -1);
+  for (int i = 0; i < size; ++i) EXPECT_EQ(m.load(key(i)), -1);
 }
 
-TYPED_TEST(GoHashTrieMap, SwapsAndTellsWhatWasThere) {
-  typename TestFixture::map m;
-  for (int i = 0; i < this->size; ++i) {
-    EXPECT_FALSE(m.swap(this->key(i), i).has_value());
-    EXPECT_EQ(m.swap(this->key(i), i), i);
-    EXPECT_EQ(m.swap(this->key(i), i + 1), i);
-    EXPECT_EQ(m.load(this->key(i)), i + 1);
+TEST_P(GoHashTrieMap, SwapsAndTellsWhatWasThere) {
+  map m(hash());
+  for (int i = 0; i < size; ++i) {
+    EXPECT_FALSE(m.swap(key(i), i).has_value());
+    EXPECT_EQ(m.swap(key(i), i), i);
+    EXPECT_EQ(m.swap(key(i), i + 1), i);
+    EXPECT_EQ(m.load(key(i)), i + 1);
   }
 }
 
 // ...ConcurrentUnsharedKeys, ...ConcurrentUnsharedKeysDelete: each actor has keys of its own, which nobody disturbs.
-TYPED_TEST(GoHashTrieMap, KeepsTheKeysOfEachActorApart) {
-  support::run_everywhere([this](const stage& where) {
-    typename TestFixture::map m;
-    this->at_once(where, [&](int me) {
-      const auto mine = [&](int i) { return this->key(i) + " of " + std::to_string(me); };
-      const int keys = this->size / 4;
+TEST_P(GoHashTrieMap, KeepsTheKeysOfEachActorApart) {
+  support::run_everywhere([](const stage& where) {
+    map m(hash());
+    at_once(where, [&](int me) {
+      const auto mine = [&](int i) { return key(i) + " of " + std::to_string(me); };
+      const int keys = size / 4;
       for (int round = 0; round < 2; ++round) {
         for (int i = 0; i < keys; ++i) {
           EXPECT_EQ(m.load_or_store(mine(i), i), std::pair(i, false));
@@ -223,26 +232,25 @@ TYPED_TEST(GoHashTrieMap, KeepsTheKeysOfEachActorApart) {
 }
 
 // ...ConcurrentSharedKeys: all want the same keys; what one can have once, one has.
-TYPED_TEST(GoHashTrieMap, GivesASharedKeyToExactlyOne) {
-  support::run_everywhere([this](const stage& where) {
-    typename TestFixture::map m;
-    const int keys = this->size / 4;
+TEST_P(GoHashTrieMap, GivesASharedKeyToExactlyOne) {
+  support::run_everywhere([](const stage& where) {
+    map m(hash());
+    const int keys = size / 4;
     std::vector<std::atomic<int>> stored(static_cast<std::size_t>(keys));
     std::vector<std::atomic<int>> deleted(static_cast<std::size_t>(keys));
     std::vector<std::atomic<int>> swapped(static_cast<std::size_t>(keys));
-    support::start_line line(this->actors);
-    this->at_once(where, [&](int) {
+    support::start_line line(actors);
+    at_once(where, [&](int) {
       for (int i = 0; i < keys; ++i) {
-        if (!m.load_or_store(this->key(i), i).second) ++stored[static_cast<std::size_t>(i)];
+        if (!m.load_or_store(key(i), i).second) ++stored[static_cast<std::size_t>(i)];
       }
       line.wait();
       for (int i = 0; i < keys; ++i) {
-        if (m.compare_and_swap(this->key(i), i, -i - 1)) ++swapped[static_cast<std::size_t>(i)];
+        if (m.compare_and_swap(key(i), i, -i - 1)) ++swapped[static_cast<std::size_t>(i)];
       }
       line.wait();
       for (int i = 0; i < keys; ++i) {
-        const bool is_mine =
-            i % 2 == 0 ? m.compare_and_delete(this->key(i), -i - 1) : m.load_and_delete(this->key(i)).has_value();
+        const bool is_mine = i % 2 == 0 ? m.compare_and_delete(key(i), -i - 1) : m.load_and_delete(key(i)).has_value();
         if (is_mine) ++deleted[static_cast<std::size_t>(i)];
       }
     });
@@ -254,13 +262,13 @@ TYPED_TEST(GoHashTrieMap, GivesASharedKeyToExactlyOne) {
 }
 
 // TestConcurrentCache (go.dev/issue/70970): of a CompareAndSwap and a CompareAndDelete of the same pair, not both succeed.
-TYPED_TEST(GoHashTrieMap, LetsOnlyOneOfCompareAndSwapAndCompareAndDeleteSucceed) {
-  support::run_everywhere([this](const stage& where) {
-    typename TestFixture::map m;
+TEST_P(GoHashTrieMap, LetsOnlyOneOfCompareAndSwapAndCompareAndDeleteSucceed) {
+  support::run_everywhere([](const stage& where) {
+    map m(hash());
     constexpr int rounds = 300;
     std::array<std::atomic<int>, rounds> successes{};
-    support::start_line line(this->actors);
-    this->at_once(where, [&](int me) {
+    support::start_line line(actors);
+    at_once(where, [&](int me) {
       for (int i = 0; i < rounds; ++i) {
         if (me == 0) m.store("k", 0);
         line.wait();
