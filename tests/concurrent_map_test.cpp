@@ -974,8 +974,8 @@ void check_histories(const kind& of) {
     constexpr int calls = 6;
     constexpr int rounds = 120;
     support::start_line line(actors);
-    std::vector<std::unique_ptr<some_map>> maps;
-    for (int i = 0; i < rounds; ++i) maps.push_back(of.make());
+    std::vector<std::unique_ptr<some_map>> maps(rounds);
+    std::ranges::generate(maps, of.make);
     std::vector<std::vector<call>> histories(rounds, std::vector<call>(std::size_t{actors} * calls));
     std::atomic<int> time{0};
     {
@@ -987,7 +987,7 @@ void check_histories(const kind& of) {
             const auto at = static_cast<std::size_t>(round);
             line.wait();
             for (int i = 0; i < calls; ++i) {
-              call& it = histories[at][static_cast<std::size_t>(me * calls + i)];
+              call& it = histories[at][static_cast<std::size_t>(me) * calls + static_cast<std::size_t>(i)];
               it.what = static_cast<decltype(it.what)>(luck.roll(luck.roll(4) == 0 ? 9 : 8));
               if (luck.roll(3) == 0) it.what = call::load;
               it.key = luck.roll(key_count);
