@@ -25,9 +25,11 @@ namespace {
 // holder, up to turn_length: while a crowd passes the lock on, a look will find it free before long. Without that, two
 // workers' ten thousand goroutines armed their lock up to forty times, each time for the price of a hundred turns.
 constexpr std::int64_t arm_patience = 30'000;
-// How often one that finds the lock held looks for room, or lets others have the CPU, before it queues up. Ten times in place of
-// three let eight OS threads get a tenth more done, but the least served of them .3 to .5 of the most served in place of .5 to .7.
-constexpr int most_tries = 4;
+// How often one that finds the lock held looks for room (a goroutine), or lets others have the CPU (an OS thread), before it queues
+// up. Ten times in place of two, eight threads got a fifth more done, but the least served of them .3 to .5 of the most served in
+// place of .5 to .7: who gives way uses up its share of the CPU.
+constexpr int most_looks = 4;
+constexpr int most_yields = 2;
 // Unlocks of armed locks that wake nobody between two that disarm. Goroutines pass a lock around on one worker, and whoever
 // is on another arms it again soon; a thread that disarms early makes the others wait long.
 constexpr std::uint32_t calm_down_of_goroutine = 1u << 6;
@@ -82,16 +84,18 @@ struct lock_protocol::contender {
     return true;
   }
   // Before it queues up: whether it tries again at once. An OS thread has let others have the CPU, one of whom may be the holder.
-  [[nodiscard]] bool tries_again(const std::atomic<std::uint32_t>& state, std::uint32_t word) noexcept {
+  [[nodiscard]] bool tries_again(lock_core& lock, std::uint32_t word) noexcept {
     has_room = false;
-    if (tries == most_tries || is_awake_one || type.has_readers() || self.spin_time() == 0) return false;
+    if (is_awake_one || type.has_readers() || self.spin_time() == 0) return false;
     if (self.is_thread()) {
+      if (tries == most_yields) return false;
       ++tries;
       self.give_way();
       return true;
     }
-    has_room = (word & reserved) == 0 && !has_deferred && finds_room(state);
-    tries = has_room ? tries + 1 : most_tries;
+    if (tries == most_looks) return false;
+    has_room = (word & reserved) == 0 && !has_deferred && finds_room(lock);
+    tries = has_room ? tries + 1 : most_looks;
     return has_room;
   }
   // Whether it goes on polling a calm lock.
@@ -188,7 +192,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       me.poll_until = now + me.first_patience();
     }
 
-    if (me.tries_again(lock.state_, word)) continue;
+    if (me.tries_again(lock, word)) continue;
     if (kind.has_readers() && !me.is_awake_one && me.is_poller() && me.polite.wait(me.self, now)) continue;
     // The awake waiter polls for as long as a sleep and a wake would cost, and longer while it sees the lock being passed
     // around; before that, everyone a little.

@@ -213,6 +213,7 @@ class lock_protocol {
   enum class attempt : std::uint8_t { taken, refused, is_to_give_way };
   static attempt overtake(lock_core& lock, const kind& kind) noexcept;
   static bool may_overtake(lock_core& lock, const kind& kind, std::uint32_t token, bool has_room) noexcept;
+  static bool finds_room(lock_core& lock) noexcept;
   static void begin_turn(lock_core& lock, std::uint32_t token) noexcept;
   static attempt end_turn(lock_core& lock, std::uint32_t word) noexcept;
   static void leave_turn(lock_core& lock) noexcept;

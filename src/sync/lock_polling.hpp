@@ -97,7 +97,7 @@ inline bool stays_free(const std::atomic<std::uint32_t>& word, looks at) noexcep
 
 // True if the lock, which was held, is free within 600 ns, and stays so for long enough: there is room for one more. One that
 // is taken again at once shows that at the first looks, mostly.
-inline bool finds_room(const std::atomic<std::uint32_t>& word) noexcept {
+inline bool has_room(const std::atomic<std::uint32_t>& word) noexcept {
   for (int looks = 0; looks < 12; ++looks) {
     platform::pause(2);
     if ((word.load(std::memory_order_relaxed) & lock_protocol::held) == 0) return stays_free(word, close_looks);

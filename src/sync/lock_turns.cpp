@@ -1,4 +1,6 @@
 // Turns: for how long one may keep taking a lock that another is first in line for. See "Who goes next" in sync/lock_core.hpp.
+#include <algorithm>
+
 #include "parking/control.hpp"
 #include "platform/clock.hpp"
 #include "sync/lock_core.hpp"
@@ -21,6 +23,15 @@ struct streak {
 };
 [[gnu::tls_model("initial-exec")]] thread_local constinit streak turn{nullptr, 0, 0, 0};
 
+// The lock that this OS thread has looked at in vain for room, and how often it does not look before it does so again.
+struct vain_looks {
+  const lock_core* lock;
+  std::uint32_t left;
+  std::uint32_t next;
+};
+constexpr std::uint32_t most_left_out = 63;
+[[gnu::tls_model("initial-exec")]] thread_local constinit vain_looks vain{nullptr, 0, 0};
+
 // Whether this OS thread's turn is still on: nobody else has had the lock since it did. A thread keeps its turn as well when
 // another has been in between.
 inline bool has_turn(const lock_core& lock, std::uint32_t token) noexcept {
@@ -37,7 +48,7 @@ inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
 
 }  // namespace
 
-// The functions that touch `turn` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
+// The functions that touch `turn` or `vain` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
 
 // Takes a lock that is free but armed, or wanted by others, if that is the caller's right.
 [[gnu::noinline]] lock_protocol::attempt lock_protocol::overtake(lock_core& lock, const kind& kind) noexcept {
@@ -68,6 +79,19 @@ inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
   if (is_passed_around && !has_room && !stays_free(lock.state_, long_looks)) return false;
   turn = {&lock, platform::now(), 0, token};
   return true;
+}
+
+// Looks for room beside the holder. A look slows that one down, so after one that was in vain the next 1, 3, 7, ... 63 are left out.
+[[gnu::noinline]] bool lock_protocol::finds_room(lock_core& lock) noexcept {
+  if (vain.lock != &lock) vain = {&lock, 0, 0};
+  if (vain.left != 0) {
+    --vain.left;
+    return false;
+  }
+  const bool found = has_room(lock.state_);
+  vain.next = found ? 0 : std::min(2 * vain.next + 1, most_left_out);
+  vain.left = vain.next;
+  return found;
 }
 
 // It may not (any more). Unless it is to give way, the lock is reserved now for the one that is first in line.
