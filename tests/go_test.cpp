@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <shared_mutex>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -23,9 +24,12 @@
 #include <vector>
 
 #include <turnkey/mutex.hpp>
+#include <turnkey/rw_mutex.hpp>
 #include <turnkey/semaphore.hpp>
 #include <turnkey/wait_group.hpp>
 
+#include "parking/control.hpp"
+#include "runtime/worker.hpp"
 #include "support.hpp"
 
 using namespace std::chrono_literals;
@@ -730,6 +734,120 @@ TEST(Yield, OnAnOsThreadReturns) {
 TEST(Yield, WithNobodyElseReturns) {
   in_goroutine([] {
     for (int i = 0; i < 1000; ++i) turnkey::this_goroutine::yield();
+  });
+}
+
+// --- time slices --------------------------------------------------------------------------------------------------
+
+// Rounds in which a goroutine that is asked to give way has not done so when use() returns. It is the only proc's, but another
+// worker may be lent to who waits at any time; so a round now and then may be lost.
+template <class Use>
+int rounds_without_giving_way(int rounds, Use use) {
+  int without = 0;
+  with_procs(1, [&] {
+    in_goroutine([&] {
+      for (int round = 0; round < rounds; ++round) {
+        wait_group other;
+        std::atomic<bool> has_run{false};
+        other.go([&] { has_run = true; });
+        turnkey::runtime::worker::current()->ask_to_give_way();
+        use();
+        if (!has_run) ++without;
+        other.wait();
+      }
+    });
+  });
+  return without;
+}
+
+TEST(TimeSlice, EndsAtAFreeLockOnceItIsOver) {
+  constexpr int rounds = 100;
+  const auto ends = [](auto use) { return rounds_without_giving_way(rounds, use) < rounds / 2; };
+  turnkey::mutex mu;
+  turnkey::rw_mutex rw;
+  EXPECT_TRUE(ends([&] { const std::scoped_lock hold(mu); }));
+  EXPECT_TRUE(ends([&] { const std::scoped_lock hold(rw); }));
+  EXPECT_TRUE(ends([&] { const std::shared_lock hold(rw); }));
+  EXPECT_TRUE(ends([&] {
+    if (mu.try_lock_for(1min)) mu.unlock();
+  }));
+  EXPECT_TRUE(ends([&] {
+    if (rw.try_lock_shared_for(1min)) rw.unlock_shared();
+  }));
+  EXPECT_FALSE(ends([&] {
+    if (mu.try_lock()) mu.unlock();
+  })) << "try_lock never leaves the CPU";
+}
+
+TEST(TimeSlice, EndsOnceForEachTimeThatItIsAskedFor) {
+  with_procs(1, [] {
+    in_goroutine([] {
+      turnkey::mutex mu;
+      turnkey::runtime::worker::current()->ask_to_give_way();
+      { const std::scoped_lock hold(mu); }
+      const turnkey::parking::control& me = turnkey::parking::control::current();
+      EXPECT_EQ(turnkey::parking::current_token(), me.quick_token());
+    });
+  });
+}
+
+// The first goes behind the second and the third. The second ends its slice as well, and by then its worker has looked for those
+// who wait for any worker, of whom the first is one: it has no right of way.
+TEST(TimeSlice, LeavesTheWorkerToEverybodyInTurn) {
+  constexpr int rounds = 100;
+  int in_turn = 0;
+  with_procs(1, [&] {
+    for (int round = 0; round < rounds; ++round) {
+      in_goroutine([&] {
+        turnkey::mutex mu;
+        std::string order;
+        const auto log = [&](char what) {
+          const std::scoped_lock hold(mu);
+          order += what;
+        };
+        const auto end_slice = [&] {
+          turnkey::runtime::worker::current()->hasten_housekeeping();
+          turnkey::runtime::worker::current()->ask_to_give_way();
+          const std::scoped_lock hold(mu);
+        };
+        wait_group others;
+        for (const char name : {'2', '3'}) {
+          others.go([&, name] {
+            log(name);
+            end_slice();
+            log(name);
+          });
+        }
+        log('1');
+        end_slice();
+        log('1');
+        others.wait();
+        if (order == "123123" || order == "132132") ++in_turn;
+      });
+    }
+  });
+  EXPECT_GT(in_turn, rounds / 2);
+}
+
+// Without being asked it would go on, until another OS thread runs the other one.
+TEST(TimeSlice, OfOneThatLocksAgainAndAgainIsSeenByTheMonitor) {
+  with_procs(1, [] {
+    in_goroutine([] {
+      bool is_same_thread = false;
+      for (int round = 0; round < 100 && !is_same_thread; ++round) {
+        turnkey::mutex mu;
+        wait_group other;
+        std::atomic<pid_t> its_thread{0};
+        other.go([&] { its_thread = gettid(); });
+        const pid_t thread = gettid();
+        while (its_thread == 0) const std::scoped_lock hold(mu);
+        is_same_thread = its_thread == thread;
+        other.wait();
+        // A worker that was lent meanwhile takes the next one at once, unless it has nothing to do for a while.
+        if (!is_same_thread) turnkey::this_goroutine::sleep_for(30ms);
+      }
+      EXPECT_TRUE(is_same_thread);
+    });
   });
 }
 

@@ -5,7 +5,7 @@
 //
 // A goroutine is a thread of control that costs a page of memory, not a kernel thread. The scheduler starts with the
 // first of them and runs them on max_procs() OS threads; it is cooperative: a goroutine keeps its thread until it
-// waits, yields or ends. Goroutines of a program whose main has returned are abandoned, as in Go.
+// waits, yields or ends, or, once it has had it for 10 ms while others are ready, locks a mutex or rw_mutex. Goroutines of a program whose main has returned are abandoned, as in Go.
 //
 // Guarantees
 //   Order: what was done before go() is seen by the goroutine. The end of a goroutine orders nothing: use a wait_group.

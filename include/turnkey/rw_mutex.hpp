@@ -12,7 +12,7 @@
 //   Fairness: a waiting writer holds back new readers. The readers that waited while it wrote go before the next
 //     writer. Among writers the rules of turnkey::mutex hold. An OS thread first tries again and again, for 50 us of its
 //     own time and at most 1 ms; it waits, in the sense of this, from then on. A goroutine does at once to read; to
-//     write, after it has yielded once.
+//     write, after it has let others run, ten times and for 1 ms at most.
 //     So a reader that locks again while a writer waits blocks for ever: read locks are not re-entrant either. Nor can a read
 //     lock be made a write lock: lock() waits for its own reader. Both are reported as lock cycles; see diagnostics.hpp.
 //   Lifetime: as turnkey::mutex.

@@ -37,8 +37,10 @@ class control {
   virtual void suspend_unlatching(waiter& w, std::atomic<std::uint64_t>& word, std::uint64_t after) noexcept = 0;
   // `w`, which this control parked on, has left the state parked. The control goes on. Called once per such change.
   virtual void resume() noexcept = 0;
-  // Lets those have the CPU that are ready to run; none may be. Called by the control itself.
-  virtual void give_way() noexcept = 0;
+  // Lets those have the CPU that are ready to run. False: it is known that there were none. Called by the control itself.
+  virtual bool give_way() noexcept = 0;
+  // Called by the control itself where it may leave the CPU: does so if its time slice is over; see current_token.
+  void give_way_if_asked() noexcept;
   // How long, in nanoseconds, it pays to poll before parking.
   [[nodiscard]] virtual std::int64_t spin_time() const noexcept = 0;
   // `goroutine 7 "writer"` or `thread 4711`. Async-signal-safe.
@@ -120,6 +122,8 @@ class control {
 
  protected:
   constexpr control() noexcept = default;
+  // Leaves the CPU until all that are ready have had it. An OS thread's time slices are the kernel's.
+  virtual void end_time_slice() noexcept {}
   ~control() = default;
   // The record is another control's now.
   void set_token(std::uint32_t token) noexcept {
@@ -152,8 +156,15 @@ class control {
 
 // The control that runs on this OS thread, and its quick token: null and 0 until a thread of control first needs them. Set by
 // the scheduler at every switch. A function may read them only before anything in it can park.
+// The token may be taken away by another thread, to end a goroutine's time slice: it comes to give_way_if_asked() at its next
+// lock, which looks at the token anyway, so that it costs nothing to be asked.
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit control* current_control;
-[[gnu::tls_model("initial-exec")]] extern thread_local constinit std::uint32_t current_token;
+[[gnu::tls_model("initial-exec")]] extern thread_local constinit std::atomic<std::uint32_t> current_token_word;
+
+inline std::uint32_t current_token() noexcept { return current_token_word.load(std::memory_order_relaxed); }
+inline void set_current_token(std::uint32_t token) noexcept {
+  current_token_word.store(token, std::memory_order_relaxed);
+}
 
 inline control& control::caller() noexcept {
   control* const running = current_control;
@@ -170,7 +181,7 @@ constexpr bool is_thread_token(std::uint32_t token) noexcept { return (token & t
 // The token of the calling thread of control; makes it known if it is new.
 std::uint32_t make_current_token() noexcept;
 inline std::uint32_t token_of_current() noexcept {
-  const std::uint32_t token = current_token;
+  const std::uint32_t token = current_token();
   return token != 0 ? token : make_current_token();
 }
 

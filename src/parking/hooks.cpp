@@ -25,7 +25,7 @@ constinit std::atomic<const tracer*> the_tracer{nullptr};
 void watch_locks(const lock_watcher& watcher) noexcept {
   platform::forgo_rseq();
   are_locks_watched.store(true, std::memory_order_relaxed);
-  current_token = 0;
+  set_current_token(0);
   the_lock_watcher.store(&watcher, std::memory_order_release);
 }
 

@@ -21,7 +21,7 @@
 namespace turnkey::parking {
 
 [[gnu::tls_model("initial-exec")]] thread_local constinit control* current_control = nullptr;
-[[gnu::tls_model("initial-exec")]] thread_local constinit std::uint32_t current_token = 0;
+[[gnu::tls_model("initial-exec")]] thread_local constinit std::atomic<std::uint32_t> current_token_word{0};
 
 namespace {
 
@@ -94,7 +94,7 @@ void thread_registry::give_back(void* gone) noexcept {
   auto* const record = static_cast<thread_control*>(gone);
   if (current_control == record) {
     current_control = nullptr;
-    current_token = 0;
+    set_current_token(0);
   }
   record->thread_.store(0, std::memory_order_release);
   registry.lock.lock();
@@ -118,7 +118,7 @@ thread_control& thread_control::of_this_thread() noexcept {
     thread_control* const record = registry.take();
     if (record == nullptr) platform::fatal("out of memory: no record for a thread");
     current_control = record;
-    current_token = record->quick_token();
+    set_current_token(record->quick_token());
   }
   return static_cast<thread_control&>(*current_control);
 }
@@ -126,6 +126,12 @@ thread_control& thread_control::of_this_thread() noexcept {
 [[gnu::noinline]] control& control::current() noexcept {
   control* const running = current_control;
   return running != nullptr ? *running : thread_control::of_this_thread();
+}
+
+[[gnu::noinline]] void control::give_way_if_asked() noexcept {
+  if (current_token() == quick_token_) return;
+  set_current_token(quick_token_);
+  end_time_slice();
 }
 
 // Not the last one that it has locked, or there are more than the table has room for.
@@ -200,7 +206,10 @@ void thread_control::resume() noexcept {
   platform::futex_wake_one(permit_);
 }
 
-void thread_control::give_way() noexcept { platform::yield_thread(); }
+bool thread_control::give_way() noexcept {
+  platform::yield_thread();
+  return true;
+}
 
 std::int64_t thread_control::spin_time() const noexcept { return platform::is_multiprocessor() ? 50'000 : 0; }
 

@@ -37,7 +37,8 @@ class alignas(64) goroutine final : public parking::control {
   void suspend(parking::waiter& w, std::int64_t deadline) noexcept override;
   void suspend_unlatching(parking::waiter& w, std::atomic<std::uint64_t>& word, std::uint64_t after) noexcept override;
   void resume() noexcept override;
-  void give_way() noexcept override;
+  bool give_way() noexcept override;
+  void end_time_slice() noexcept override;
   [[nodiscard]] std::int64_t spin_time() const noexcept override;
   void describe(platform::text& out) const noexcept override;
   [[nodiscard]] bool is_thread() const noexcept override { return false; }

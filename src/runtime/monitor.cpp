@@ -67,13 +67,16 @@ bool monitor::call_for_attention() noexcept {
 }
 
 // A worker that has run the same goroutine since the last look, 10 ms ago, while others queue: it may be blocked in code
-// that is not ours. Then one more worker may be active, until it moves again. If it only computes, a worker more than
-// CPUs makes the operating system share them out, which is what a cooperative scheduler cannot do; but that many do.
+// that is not ours. Then one more worker may be active, until it moves again. If it only computes, it is asked to give way at
+// its next lock. Where it comes to none until the look after, a worker more than CPUs makes the operating system share them
+// out, which is what a cooperative scheduler cannot do; but that many do.
+// Where switches are that rare, a worker would come to the common queue once in a second; so it is told that somebody waits there.
 void monitor::look_at_workers() noexcept {
   const std::uint64_t status = scheduler::status_.load(std::memory_order_seq_cst);
   const std::uint32_t count = scheduler::worker_count_.load(std::memory_order_acquire);
   const std::int64_t now = platform::now();
-  bool has_work = scheduler::common_.size() != 0 || timer_queue::earliest() <= now;
+  const bool has_common = scheduler::common_.size() != 0;
+  bool has_work = has_common || timer_queue::earliest() <= now;
   std::uint32_t blocked = 0;
   std::uint32_t computing = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -82,8 +85,18 @@ void monitor::look_at_workers() noexcept {
     const std::uint32_t tick = w.tick_.load(std::memory_order_relaxed);
     const bool is_stuck = tick == w.monitored_tick_ && w.running() != nullptr && !w.is_blocked();
     w.monitored_tick_ = tick;
-    if (is_stuck) ++(platform::is_thread_runnable(w.thread()) ? computing : blocked);
-    if (w.has_queued()) has_work = true;
+    if (has_common && w.running() != nullptr) w.monitored_tick_ = w.hasten_housekeeping();
+    const bool is_wanted = w.has_queued() || has_common;
+    if (is_wanted) has_work = true;
+    if (!is_stuck) continue;
+    if (!platform::is_thread_runnable(w.thread())) {
+      ++blocked;
+    } else if (is_wanted && w.asked_tick_ != w.monitored_tick_) {
+      w.asked_tick_ = w.monitored_tick_;
+      w.ask_to_give_way();
+    } else {
+      ++computing;
+    }
   }
   const auto procs = static_cast<std::uint32_t>(scheduler::max_procs());
   const std::uint32_t wanted = blocked + (computing < procs ? computing : procs);

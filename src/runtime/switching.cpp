@@ -80,7 +80,7 @@ inline goroutine* worker::pick_quickly() noexcept {
 inline void worker::start_running(goroutine* g) noexcept {
   running_.store(g, std::memory_order_relaxed);
   parking::current_control = g;
-  parking::current_token = g->quick_token();
+  parking::set_current_token(g->quick_token());
 }
 
 // Switches from the running stack, whose pointer goes to *saved, to `next`, or to this worker's own stack if it is null.
@@ -96,7 +96,7 @@ inline void worker::switch_from(void** saved, goroutine* next, bool ends) noexce
   } else {
     running_.store(nullptr, std::memory_order_relaxed);
     parking::current_control = nullptr;
-    parking::current_token = 0;
+    parking::set_current_token(0);
   }
   void* fake = nullptr;
   platform::before_switch(&fake, *view, ends);
@@ -134,6 +134,11 @@ void worker::settle() noexcept {
       if (!left_waiter_->commit_park()) ready(left);  // its wait ended before it was off the CPU
       break;
     case fate::requeue: ready_last(left); break;
+    case fate::requeue_last:
+      // Behind all: with slices of 10 ms it would take long until a worker whose own queue is never empty came to the common one.
+      scheduler::common_.push(left);
+      scheduler::notify();
+      break;
     case fate::requeue_common:
       scheduler::common_.push(left);
       scheduler::notify_from_outside();
@@ -154,17 +159,20 @@ goroutine* worker::leave_under_tsan(goroutine* next) noexcept {
   return nullptr;
 }
 
-// The running goroutine leaves the CPU; returns when it has it again, perhaps on another worker.
-void worker::leave(fate what, parking::waiter* w) noexcept {
+// The running goroutine leaves the CPU; returns when it has it again, perhaps on another worker. False: it was to be queued again
+// and nobody else is ready, so it has stayed.
+bool worker::leave(fate what, parking::waiter* w) noexcept {
   if (is_blocked()) scheduler::leave_blocking(*this);
   // One that leaves because the worker is one too many leaves it idle.
   goroutine* next = what == fate::requeue_common ? nullptr : pick();
-  if (next == nullptr && what == fate::requeue && !scheduler::is_stopping_.load(std::memory_order_relaxed)) return;
+  const bool may_stay = what == fate::requeue || what == fate::requeue_last;
+  if (next == nullptr && may_stay && !scheduler::is_stopping_.load(std::memory_order_relaxed)) return false;
   if (platform::is_tsan) next = leave_under_tsan(next);
   if (const parking::tracer* const tracing = parking::trace()) [[unlikely]]
     tracing->runs(next);
   left_waiter_ = w;
   leave_to(next, what);
+  return true;
 }
 
 // Returns when the running goroutine has the CPU again, perhaps on another worker.
@@ -185,10 +193,11 @@ inline void worker::park(parking::waiter& w) noexcept {
   leave(fate::park, &w);
 }
 
-void worker::yield() noexcept {
+bool worker::yield() noexcept {
   const bool is_surplus = scheduler::active_of(scheduler::status_.load(std::memory_order_relaxed)) > scheduler::limit();
-  leave(is_surplus ? fate::requeue_common : fate::requeue, nullptr);
+  return leave(is_surplus ? fate::requeue_common : fate::requeue, nullptr);
 }
+void worker::yield_to_everybody() noexcept { leave(fate::requeue_last, nullptr); }
 void worker::yield_to_common_queue() noexcept { leave(fate::requeue_common, nullptr); }
 
 // The first function on a goroutine's stack. Not noexcept: an exception that nobody catches must find no handler at all,
@@ -287,9 +296,14 @@ void goroutine::suspend_unlatching(parking::waiter& w, std::atomic<std::uint64_t
   here.leave_to(next, worker::fate::unlatch);
 }
 
-void goroutine::give_way() noexcept {
+bool goroutine::give_way() noexcept {
   worker& here = *this_worker;
-  if (!here.is_blocked()) here.yield();
+  return !here.is_blocked() && here.yield();
+}
+
+void goroutine::end_time_slice() noexcept {
+  worker& here = *this_worker;
+  if (!here.is_blocked()) here.yield_to_everybody();
 }
 
 void goroutine::resume() noexcept {

@@ -46,28 +46,32 @@ goroutine* worker::take_common() noexcept {
   return first;
 }
 
+// The same, but behind those that are in the ring, as long as there is room. Where time slices end one goes to the common queue at
+// each switch: with the right of way it would be back at the next one, and those in the ring would never run.
+goroutine* worker::queue_common() noexcept {
+  is_hastened_.store(false, std::memory_order_relaxed);
+  const std::uint32_t room = run_queue::capacity - ring_.size();
+  if (room == 0) return take_common();
+  scheduler::common_.pop(room < common_batch ? room : common_batch, [&](goroutine* g) { ring_.push(g); });
+  return nullptr;
+}
+
 // An OS thread that starts many goroutines is at its fastest while nobody takes them from it one by one: each time, the
 // queue's lock and the goroutine go from CPU to CPU. So while it goes on, they are left to gather, for 3 us at most. A wait
 // that is in vain, because that thread has nothing more to start or even waits for this one, is not repeated soon.
 void worker::await_burst() noexcept {
   std::uint32_t seen = scheduler::common_.size();
   if (seen == 0 || seen >= common_batch || !platform::is_multiprocessor()) return;
-  if (burst_skips_ != 0) {
-    --burst_skips_;
-    return;
-  }
+  if (vain_waits_.leave_out()) return;
   for (int looks = 0; looks < 8; ++looks) {
     platform::pause(16);
     const std::uint32_t size = scheduler::common_.size();
     if (size <= seen) {
-      if (looks == 0) {
-        if (vain_waits_ < 63) vain_waits_ = 2 * vain_waits_ + 1;
-        burst_skips_ = vain_waits_;
-      }
+      if (looks == 0) vain_waits_.note_failure();
       return;
     }
     seen = size;
-    vain_waits_ = 0;
+    vain_waits_.note_success();
   }
 }
 
@@ -87,7 +91,7 @@ goroutine* worker::pick() noexcept {
     note_cpu();
     timer_queue::fire_shard(index_ % timer_queue::shards, now);
     timer_queue::fire_shard(tick / housekeeping % timer_queue::shards, now);
-    g = take_common();
+    g = is_hastened_.load(std::memory_order_relaxed) ? queue_common() : take_common();
     if (g == nullptr && scheduler::blocked_of(status) != 0) g = take_from_blocked();
   }
   if (g == nullptr) g = take_own();
@@ -304,8 +308,32 @@ bool worker::sleep_until_woken() noexcept {
   return true;
 }
 
+// If the worker counts on just now, one of the two is lost: the wish, or a tick or more.
+std::uint32_t worker::hasten_housekeeping() noexcept {
+  const std::uint32_t tick = tick_.load(std::memory_order_relaxed) | (housekeeping - 1);
+  tick_.store(tick, std::memory_order_relaxed);
+  is_hastened_.store(true, std::memory_order_relaxed);
+  return tick;
+}
+
+// While the thread is there: where it is asked to give way.
+void worker::set_token_place(std::atomic<std::uint32_t>* place) noexcept {
+  scheduler::idle_lock_.lock();
+  token_place_ = place;
+  scheduler::idle_lock_.unlock();
+}
+
+// Should it have left the CPU meanwhile, the next goroutine has lost its token, and gives way too soon for once.
+void worker::ask_to_give_way() noexcept {
+  scheduler::idle_lock_.lock();
+  // order: relaxed -- it announces nothing.
+  if (token_place_ != nullptr) token_place_->store(0, std::memory_order_relaxed);
+  scheduler::idle_lock_.unlock();
+}
+
 void worker::run() noexcept {
   set_current(this);
+  set_token_place(&parking::current_token_word);
   thread_ = platform::thread_id();
   exceptions_ = platform::thread_exception_state();
   platform::install_signal_stack();
@@ -332,6 +360,7 @@ void worker::run() noexcept {
     run_until_idle(g);
   }
   goroutine_pool::flush(pool_);
+  set_token_place(nullptr);
   set_current(nullptr);
   is_ending_ = false;
   // order: release -- pairs with scheduler::start_worker: another thread may take this worker up.

@@ -11,6 +11,7 @@
 
 #include "platform/cpu.hpp"
 #include "platform/switch.hpp"
+#include "platform/vain_tries.hpp"
 #include "runtime/goroutine.hpp"
 #include "runtime/goroutine_list.hpp"
 #include "runtime/goroutine_pool.hpp"
@@ -39,12 +40,19 @@ class alignas(128) worker {
 
   // Called on a goroutine's stack: leaves the CPU until the wait ends.
   void park(parking::waiter& w) noexcept;
-  // Leaves the CPU to all that are ready. `to_common_queue`: this worker is one too many.
-  void yield() noexcept;
+  // Leaves the CPU to all that are ready; false: to nobody. `to_common_queue`: this worker is one too many.
+  bool yield() noexcept;
   void yield_to_common_queue() noexcept;
+  // Leaves it to those in the common queue as well, and to every worker's once they get there.
+  void yield_to_everybody() noexcept;
 
   // The goroutine is about to block the thread, or has come back; see scheduler::enter_blocking.
   bool is_blocked() const noexcept { return is_blocked_.load(std::memory_order_relaxed); }
+
+  // For the monitor. Ends the time slice of the goroutine that runs here, at its next lock.
+  void ask_to_give_way() noexcept;
+  // Has this worker look at the common queue at its next switch, and queue up behind its own what it takes. Returns the tick.
+  std::uint32_t hasten_housekeeping() noexcept;
 
   // The steady clock as it was at the last look at it: at most 64 goroutines or 10 ms ago.
   [[nodiscard]] std::int64_t clock() const noexcept { return clock_.load(std::memory_order_relaxed); }
@@ -63,12 +71,13 @@ class alignas(128) worker {
   static constexpr std::int64_t time_slice = 10'000'000;  // a pair that wakes each other gives way after so long
   static constexpr std::uint32_t housekeeping = 64;       // goroutines between two looks at timers and the common queue
 
-  enum class fate : std::uint8_t { none, park, unlatch, requeue, requeue_common, bury };
+  enum class fate : std::uint8_t { none, park, unlatch, requeue, requeue_last, requeue_common, bury };
 
   static void goroutine_main(void* first);
-  void leave(fate what, parking::waiter* w) noexcept;
+  bool leave(fate what, parking::waiter* w) noexcept;
   void leave_to(goroutine* next, fate what) noexcept;
   void set_clock(std::int64_t now) noexcept { clock_.store(now, std::memory_order_relaxed); }
+  void set_token_place(std::atomic<std::uint32_t>* place) noexcept;
   void note_cpu() noexcept { cpu_.store(platform::current_cpu(), std::memory_order_relaxed); }
   goroutine* finish(goroutine& ended) noexcept;
   void switch_from(void** saved, goroutine* next, bool ends) noexcept;
@@ -87,6 +96,7 @@ class alignas(128) worker {
   goroutine* take_overflow() noexcept;
   void ready_instead(goroutine* g) noexcept;
   goroutine* take_common() noexcept;
+  goroutine* queue_common() noexcept;
   goroutine* search() noexcept;
   template <class F>
   bool any_other(F f) const noexcept;
@@ -114,8 +124,7 @@ class alignas(128) worker {
   goroutine* fresh_ = nullptr;  // picked, and to be given its stack; see leave_under_tsan
   bool is_ending_ = false;
   std::uint32_t crowded_looks_ = 0;  // of the lookout, one after the other
-  std::uint32_t vain_waits_ = 0;     // for a burst: 2^n - 1 after n in a row
-  std::uint32_t burst_skips_ = 0;    // so many times more it does not wait for one
+  platform::vain_tries vain_waits_;  // for a burst
   bool is_next_in_a_row_ = false;    // the last one was taken from next_, not from the queue
   std::int64_t slice_start_ = 0;     // when one was last taken from the queue
   std::uint64_t id_ = 0;             // the next goroutine ids, taken from the common counter in blocks
@@ -127,11 +136,13 @@ class alignas(128) worker {
   std::atomic<std::uint32_t> tick_{0};                 // counts what it runs
   std::atomic<std::int64_t> clock_{0};                 // set by the monitor, too
   std::atomic<bool> is_blocked_{false};
+  std::atomic<bool> is_hastened_{false};  // see hasten_housekeeping
   std::atomic<bool> has_thread_{false};
   std::atomic<std::uint64_t> started_{0};
   std::atomic<std::uint64_t> ended_{0};
-  alignas(64) std::atomic<std::uint32_t> wake_{0};  // futex: 1: look for work
-  worker* next_idle_ = nullptr;                     // under the scheduler's idle lock
+  alignas(64) std::atomic<std::uint32_t> wake_{0};     // futex: 1: look for work
+  worker* next_idle_ = nullptr;                        // under the scheduler's idle lock
+  std::atomic<std::uint32_t>* token_place_ = nullptr;  // the same: its thread's current_token, while it has one
   bool is_idle_ = false;
   // The lookout's notes on this worker.
   std::uint32_t seen_tick_ = 0;
@@ -139,6 +150,7 @@ class alignas(128) worker {
   bool seen_surplus_ = false;
   // The monitor's.
   std::uint32_t monitored_tick_ = 0;
+  std::uint32_t asked_tick_ = 0;
   bool is_stuck_ = false;
   std::atomic<int> cpu_{-1};  // where it was when it last looked beyond its own queue
 

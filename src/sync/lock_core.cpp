@@ -40,7 +40,7 @@ constexpr std::uint32_t calm_down_of_thread = 1u << 12;
 
 bool is_time_to_disarm() noexcept {
   const std::uint32_t every =
-      parking::is_thread_token(parking::current_token) ? calm_down_of_thread : calm_down_of_goroutine;
+      parking::is_thread_token(parking::current_token()) ? calm_down_of_thread : calm_down_of_goroutine;
   return ++quiet_unlocks % every == 0;
 }
 
@@ -53,8 +53,7 @@ struct lock_protocol::contender {
   const void* object;
   bool is_awake_one = false;  // owns the awake bit
   bool has_deferred = false;  // queues up although the lock is free; see "Who may overtake"
-  bool has_given_way = false;
-  bool has_room = false;  // the lock, when it was last looked at
+  bool has_room = false;      // the lock, when it was last looked at
   int tries = 0;
   bool has_expired = false;      // its limit ended while it was handed the awake bit: one last try
   std::int64_t since = 0;        // when it began to wait, or was last woken
@@ -64,6 +63,7 @@ struct lock_protocol::contender {
   std::int64_t seen_since = 0;
   poll_backoff backoff{};
   courtesy polite{};
+  deference deferring{};
 
   // How long it polls before it queues up.
   [[nodiscard]] std::int64_t first_patience() const noexcept {
@@ -74,14 +74,9 @@ struct lock_protocol::contender {
   [[nodiscard]] bool defers(std::uint32_t word) const noexcept {
     return has_deferred && !is_awake_one && (word & awake) != 0;
   }
-  // A goroutine that wants to write gives way once before it says so. Whom it waits for has mostly been let in and wants a
-  // worker, this one. Once it has said so, each of these has to wait again after its next unlock, and the lock goes round as fast
-  // as goroutines switch: 9 to 16 in place of 35 to 50 million operations a second, half or a tenth of which write.
-  [[nodiscard]] bool gives_way() noexcept {
-    if (has_given_way || is_awake_one || !never_polls(type, self)) return false;
-    has_given_way = true;
-    self.give_way();
-    return true;
+  // A goroutine that wants to write: whether it has let others run before it says so.
+  [[nodiscard]] bool gives_way(std::uint32_t word, std::int64_t now) noexcept {
+    return !is_awake_one && never_polls(type, self) && deferring.wait(self, word, now);
   }
   // Before it queues up: whether it tries again at once. An OS thread has let others have the CPU, one of whom may be the holder.
   [[nodiscard]] bool tries_again(lock_core& lock, std::uint32_t word) noexcept {
@@ -186,7 +181,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       }
       return false;
     }
-    if (me.gives_way()) continue;
+    if (me.gives_way(word, now)) continue;
     if (me.since == 0) {
       me.since = now;
       me.poll_until = now + me.first_patience();

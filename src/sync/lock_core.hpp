@@ -32,8 +32,8 @@
 //   for room first (goroutines), or lets others have the CPU (OS threads), a few times; and a goroutine whose turn ends there does
 //   not reserve the lock, but gives way to the awake one, which mostly waits for this very worker. With
 //   readers there is no overtaking: a waiting writer blocks new ones, a finished writer admits all that wait. What that
-//   costs is a switch for everybody each time the lock goes round: little for goroutines, who therefore give way once before
-//   they write (gives_way), and queue up; and very much for OS threads, who therefore stay out of the queue as long as they
+//   costs is a switch for everybody each time the lock goes round: little for goroutines, who therefore give way before they
+//   write (deference), and queue up; and very much for OS threads, who therefore stay out of the queue as long as they
 //   may (courtesy).
 //
 // Calm and armed. While a mutex is calm its holder unlocks by a restartable sequence, "if the word is what it was, store it

@@ -21,7 +21,7 @@ inline bool is_open_for_reader(std::uint32_t word) noexcept {
   return (word & (lock_protocol::held | lock_protocol::blocking)) == 0;
 }
 
-// A goroutine that waits for an rw_mutex parks, after giving way once if it wants to write: whom it waits for is mostly a goroutine
+// A goroutine that waits for an rw_mutex parks, after giving way if it wants to write (deference): whom it waits for is mostly a goroutine
 // that has been let in and wants a worker, this one perhaps; and a switch takes less time than a poll that is in vain.
 inline bool never_polls(const lock_protocol::kind& kind, const parking::control& self) noexcept {
   return kind.has_readers() && !self.is_thread();
@@ -59,7 +59,11 @@ class courtesy {
     last_ = now;
     if (now - since_ > longest || used_ > most_used) return false;
     is_yielding_ = used_ > first_poll;
-    is_yielding_ ? self.give_way() : backoff_.wait();
+    if (is_yielding_) {
+      self.give_way();
+    } else {
+      backoff_.wait();
+    }
     return true;
   }
 
@@ -73,6 +77,34 @@ class courtesy {
   std::int64_t used_ = 0;
   bool is_yielding_ = false;
   poll_backoff backoff_;
+};
+
+// How a goroutine waits for an rw_mutex that it wants to write to before it queues up. Once it is in the queue, each reader that
+// was let in has to wait again after its next unlock, and the lock goes round as fast as goroutines switch: some 10 in place of
+// 50 million operations a second. Whom it waits for has mostly been let in and wants a worker, this one: so it lets all run that
+// are ready here. Is the lock in use still, then by another CPU, which gets most done while it has the lock to itself: so this one
+// stays away from it for a while each time. With nobody to let run, the queue is no worse.
+class deference {
+ public:
+  // False: it has been enough.
+  bool wait(parking::control& self, std::uint32_t word, std::int64_t now) noexcept {
+    if (times_ == 0) since_ = now;
+    if (times_ == most || !had_company_ || now - since_ > longest) return false;
+    constexpr std::uint32_t goes_round = lock_protocol::queued | lock_protocol::awake;
+    if (times_ != 0 && (word & goes_round) == 0) platform::pause(rounds_away);
+    ++times_;
+    had_company_ = self.give_way();
+    return true;
+  }
+
+ private:
+  static constexpr int most = 10;
+  static constexpr int rounds_away = 400;  // 10 us
+  static constexpr std::int64_t longest = 1'000'000;
+
+  int times_ = 0;
+  bool had_company_ = true;
+  std::int64_t since_ = 0;
 };
 
 struct looks {

@@ -1,5 +1,6 @@
 // How mutex and rw_mutex tell the lock watcher that they are locked. Whoever is watched has no current_token, and comes here for
-// want of it; so does a thread of control that is new.
+// want of it; so does a thread of control that is new, and a goroutine whose token was taken away because it has had its worker for
+// long enough.
 #include "parking/control.hpp"
 #include "parking/hooks.hpp"
 #include "platform/sanitizer.hpp"
@@ -81,6 +82,7 @@ inline bool lock_protocol::take_used(lock_core& lock, const kind& kind, std::uin
 [[gnu::noinline]] bool lock_protocol::lock_told_slowly(lock_core& lock, const kind& kind, const wait_limit& limit,
                                                        const void* object) noexcept {
   control& me = control::caller();
+  me.give_way_if_asked();
   return lock_and_tell(
       lock, me, object, kind.why, limit, [&] { return try_lock(lock, kind, me.token()); },
       [&] { return lock_slow(lock, kind, limit, object); });
@@ -88,8 +90,10 @@ inline bool lock_protocol::take_used(lock_core& lock, const kind& kind, std::uin
 
 [[gnu::noinline]] bool lock_protocol::lock_shared_told(lock_core& lock, const wait_limit& limit,
                                                        const void* object) noexcept {
+  control& me = control::caller();
+  me.give_way_if_asked();
   return lock_and_tell(
-      lock, control::caller(), object, reason::rw_mutex_lock_shared, limit, [&] { return try_lock_shared(lock); },
+      lock, me, object, reason::rw_mutex_lock_shared, limit, [&] { return try_lock_shared(lock); },
       [&] { return lock_shared_slow(lock, limit, object); });
 }
 

@@ -1,8 +1,7 @@
 // Turns: for how long one may keep taking a lock that another is first in line for. See "Who goes next" in sync/lock_core.hpp.
-#include <algorithm>
-
 #include "parking/control.hpp"
 #include "platform/clock.hpp"
+#include "platform/vain_tries.hpp"
 #include "sync/lock_core.hpp"
 #include "sync/lock_polling.hpp"
 
@@ -23,14 +22,12 @@ struct streak {
 };
 [[gnu::tls_model("initial-exec")]] thread_local constinit streak turn{nullptr, 0, 0, 0};
 
-// The lock that this OS thread has looked at in vain for room, and how often it does not look before it does so again.
-struct vain_looks {
+// The lock that this OS thread has last looked at for room.
+struct looks_for_room {
   const lock_core* lock;
-  std::uint32_t left;
-  std::uint32_t next;
+  platform::vain_tries tries;
 };
-constexpr std::uint32_t most_left_out = 63;
-[[gnu::tls_model("initial-exec")]] thread_local constinit vain_looks vain{nullptr, 0, 0};
+[[gnu::tls_model("initial-exec")]] thread_local constinit looks_for_room room{nullptr, {}};
 
 // Whether this OS thread's turn is still on: nobody else has had the lock since it did. A thread keeps its turn as well when
 // another has been in between.
@@ -48,7 +45,7 @@ inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
 
 }  // namespace
 
-// The functions that touch `turn` or `vain` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
+// The functions that touch `turn` or `room` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
 
 // Takes a lock that is free but armed, or wanted by others, if that is the caller's right.
 [[gnu::noinline]] lock_protocol::attempt lock_protocol::overtake(lock_core& lock, const kind& kind) noexcept {
@@ -81,16 +78,12 @@ inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
   return true;
 }
 
-// Looks for room beside the holder. A look slows that one down, so after one that was in vain the next 1, 3, 7, ... 63 are left out.
+// Looks for room beside the holder. A look slows that one down, so it is not repeated soon if it was in vain.
 [[gnu::noinline]] bool lock_protocol::finds_room(lock_core& lock) noexcept {
-  if (vain.lock != &lock) vain = {&lock, 0, 0};
-  if (vain.left != 0) {
-    --vain.left;
-    return false;
-  }
+  if (room.lock != &lock) room = {&lock, {}};
+  if (room.tries.leave_out()) return false;
   const bool found = has_room(lock.state_);
-  vain.next = found ? 0 : std::min(2 * vain.next + 1, most_left_out);
-  vain.left = vain.next;
+  found ? room.tries.note_success() : room.tries.note_failure();
   return found;
 }
 

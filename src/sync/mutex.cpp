@@ -18,7 +18,7 @@ using parking::reason;
 
 [[gnu::noinline]] void mutex::lock() noexcept {
   std::uint32_t free = 0;
-  const std::uint32_t token = parking::current_token;
+  const std::uint32_t token = parking::current_token();
   if (token == 0) [[unlikely]] {
     lock_protocol::lock_mutex_told(core_, this);
     return;
@@ -67,7 +67,7 @@ using parking::reason;
 
 [[gnu::noinline]] bool mutex::try_lock() noexcept {
   if (!lock_protocol::take(core_, lock_protocol::mutex_kind)) return false;
-  if (const std::uint32_t token = parking::current_token; token != 0) [[likely]] {
+  if (const std::uint32_t token = parking::current_token(); token != 0) [[likely]] {
     lock_protocol::set_owner(core_, token);
   } else {
     lock_protocol::tell_taken(core_, lock_protocol::mutex_kind, this);
@@ -77,7 +77,7 @@ using parking::reason;
 }
 
 [[gnu::noinline]] bool mutex::lock_within(const wait_limit& limit) noexcept {
-  const std::uint32_t token = parking::current_token;
+  const std::uint32_t token = parking::current_token();
   const bool has_it = token != 0 ? lock_protocol::try_lock(core_, lock_protocol::mutex_kind, token) ||
                                        lock_protocol::lock_slow(core_, lock_protocol::mutex_kind, limit, this)
                                  : lock_protocol::lock_told(core_, lock_protocol::mutex_kind, limit, this);

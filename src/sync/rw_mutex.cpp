@@ -39,7 +39,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 [[gnu::noinline]] void rw_mutex::lock() noexcept {
   static_assert(idle == lock_protocol::armed);
   std::uint32_t free = idle;
-  const std::uint32_t token = parking::current_token;
+  const std::uint32_t token = parking::current_token();
   if (token == 0) [[unlikely]] {
     lock_within(lock_protocol::no_limit);
     return;
@@ -73,7 +73,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 
 [[gnu::noinline]] bool rw_mutex::try_lock() noexcept {
   if (!lock_protocol::take(core_, lock_protocol::rw_mutex_kind)) return false;
-  if (const std::uint32_t token = parking::current_token; token != 0) [[likely]] {
+  if (const std::uint32_t token = parking::current_token(); token != 0) [[likely]] {
     lock_protocol::set_owner(core_, token);
   } else {
     lock_protocol::tell_taken(core_, lock_protocol::rw_mutex_kind, this);
@@ -83,7 +83,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 }
 
 [[gnu::noinline]] bool rw_mutex::lock_within(const wait_limit& limit) noexcept {
-  const std::uint32_t token = parking::current_token;
+  const std::uint32_t token = parking::current_token();
   const bool has_it = token != 0 ? lock_protocol::try_lock(core_, lock_protocol::rw_mutex_kind, token) ||
                                        lock_protocol::lock_slow(core_, lock_protocol::rw_mutex_kind, limit, this)
                                  : lock_protocol::lock_told(core_, lock_protocol::rw_mutex_kind, limit, this);
@@ -95,7 +95,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 // only then do they need a stack frame. Stacks do not show those functions: see platform/stack_trace.cpp.
 // Without a token the caller is new, or watched: see parking::watch_locks().
 [[gnu::noinline]] void rw_mutex::lock_shared() noexcept {
-  if (parking::current_token != 0 &&
+  if (parking::current_token() != 0 &&
       (lock_protocol::count_reader(core_, 1) || (--reads_left > 0 && lock_protocol::add_reader(core_)))) [[likely]] {
     parking::current_control->note_read(this);
     platform::tsan_acquire(this);
@@ -106,7 +106,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 }
 
 [[gnu::noinline]] void rw_mutex::lock_shared_disputed() noexcept {
-  if (parking::current_token == 0) [[unlikely]] {
+  if (parking::current_token() == 0) [[unlikely]] {
     lock_shared_within(lock_protocol::no_limit);
     return;
   }
@@ -119,7 +119,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 }
 
 [[gnu::noinline]] void rw_mutex::do_unlock_shared() noexcept {
-  if (!platform::is_tsan && parking::current_token != 0) [[likely]] {
+  if (!platform::is_tsan && parking::current_token() != 0) [[likely]] {
     control& me = *parking::current_control;
     if (me.is_last_read(this) && (lock_protocol::count_reader(core_, -1) || lock_protocol::drop_reader(core_)))
         [[likely]] {
@@ -134,7 +134,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 [[gnu::noinline]] void rw_mutex::unlock_shared_disputed() noexcept {
   platform::tsan_release(readers_of(this));
   control& me = control::caller();
-  if (parking::current_token == 0) [[unlikely]] {
+  if (parking::current_token() == 0) [[unlikely]] {
     if (const lock_watcher* const watch = lock_watch()) watch->unlocks(me, {this, reason::rw_mutex_lock_shared});
   }
   if (!me.forget_read(this)) [[unlikely]] {
@@ -148,7 +148,7 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 [[gnu::noinline]] bool rw_mutex::try_lock_shared() noexcept {
   control& me = control::caller();
   if (!lock_protocol::try_lock_shared(core_)) return false;
-  if (parking::current_token == 0) [[unlikely]]
+  if (parking::current_token() == 0) [[unlikely]]
     lock_protocol::tell_taken_shared(core_, this);
   acquired_for_reading(this, me);
   return true;
@@ -156,8 +156,8 @@ void acquired_for_writing(rw_mutex* mu) noexcept {
 
 [[gnu::noinline]] bool rw_mutex::lock_shared_within(const wait_limit& limit) noexcept {
   control& me = control::caller();
-  const bool has_it = parking::current_token != 0 ? lock_protocol::lock_shared_slow(core_, limit, this)
-                                                  : lock_protocol::lock_shared_told(core_, limit, this);
+  const bool has_it = parking::current_token() != 0 ? lock_protocol::lock_shared_slow(core_, limit, this)
+                                                    : lock_protocol::lock_shared_told(core_, limit, this);
   if (has_it) acquired_for_reading(this, me);
   return has_it;
 }
