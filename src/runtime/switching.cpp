@@ -165,8 +165,9 @@ bool worker::leave(fate what, parking::waiter* w) noexcept {
   if (is_blocked()) scheduler::leave_blocking(*this);
   // One that leaves because the worker is one too many leaves it idle.
   goroutine* next = what == fate::requeue_common ? nullptr : pick();
-  const bool may_stay = what == fate::requeue || what == fate::requeue_last;
-  if (next == nullptr && may_stay && !scheduler::is_stopping_.load(std::memory_order_relaxed)) return false;
+  if (next == nullptr && (what == fate::requeue || what == fate::requeue_last) &&
+      !scheduler::is_stopping_.load(std::memory_order_relaxed))
+    return false;
   if (platform::is_tsan) next = leave_under_tsan(next);
   if (const parking::tracer* const tracing = parking::trace()) [[unlikely]]
     tracing->runs(next);

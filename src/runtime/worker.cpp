@@ -48,7 +48,7 @@ goroutine* worker::take_common() noexcept {
 
 // The same, but behind those that are in the ring, as long as there is room. Where time slices end one goes to the common queue at
 // each switch: with the right of way it would be back at the next one, and those in the ring would never run.
-goroutine* worker::queue_common() noexcept {
+[[gnu::noinline, gnu::cold]] goroutine* worker::queue_common() noexcept {
   is_hastened_.store(false, std::memory_order_relaxed);
   const std::uint32_t room = run_queue::capacity - ring_.size();
   if (room == 0) return take_common();

@@ -71,7 +71,7 @@ class alignas(128) worker {
   static constexpr std::int64_t time_slice = 10'000'000;  // a pair that wakes each other gives way after so long
   static constexpr std::uint32_t housekeeping = 64;       // goroutines between two looks at timers and the common queue
 
-  enum class fate : std::uint8_t { none, park, unlatch, requeue, requeue_last, requeue_common, bury };
+  enum class fate : std::uint8_t { none, park, unlatch, requeue, requeue_common, bury, requeue_last };
 
   static void goroutine_main(void* first);
   bool leave(fate what, parking::waiter* w) noexcept;

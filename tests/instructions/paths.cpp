@@ -148,6 +148,27 @@ void find(int count) {
 }
 
 template <class Map>
+void increment(int count) {
+  Map& map = filled<Map>();
+  int key = 0;
+  times(count, [&] { ++map[key++ % keys]; });
+}
+
+// From one element to the next.
+template <class Map>
+void walk(int count) {
+  Map& map = filled<Map>();
+  int sum = 0;
+  for (int left = count; left > 0;) {
+    for (const auto& [key, value] : map) {
+      sum += value;
+      if (--left == 0) break;
+    }
+  }
+  keep(sum);
+}
+
+template <class Map>
 void insert_erase(int count) {
   Map& map = filled<Map>();
   times(count, [&] {
@@ -241,6 +262,10 @@ constexpr std::array on_a_thread{
     path{"concurrent_map.store", 4000, map_store},
     path{"checked_map.find", 4000, find<checked_map>},
     path{"checked_map.find/beneath", 4000, find<map_beneath>},
+    path{"checked_map.increment", 4000, increment<checked_map>},
+    path{"checked_map.increment/beneath", 4000, increment<map_beneath>},
+    path{"checked_map.walk", 4000, walk<checked_map>},
+    path{"checked_map.walk/beneath", 4000, walk<map_beneath>},
     path{"checked_map.insert_erase", 4000, insert_erase<checked_map>},
     path{"checked_map.insert_erase/beneath", 4000, insert_erase<map_beneath>},
 };
