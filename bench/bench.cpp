@@ -254,7 +254,10 @@ int private_work_steps(double nanoseconds) {
 }
 
 void pin_thread(int index) {
-  if (!current_settings().is_pinned) return;
+  if (current_settings().is_pinned) pin_thread_always(index);
+}
+
+void pin_thread_always(int index) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(static_cast<unsigned>(index) % std::max(1U, std::thread::hardware_concurrency()), &set);

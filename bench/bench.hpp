@@ -198,8 +198,10 @@ class thread_group {
 [[gnu::noinline]] std::uint64_t private_work(std::uint64_t seed, int steps);
 int private_work_steps(double nanoseconds = 18);
 
-// Keeps the calling thread on CPU `index` modulo their number, if settings::is_pinned.
+// Keeps the calling thread on CPU `index` modulo their number, if settings::is_pinned; or whether it is or not, where two that share
+// a CPU would be no measurement.
 void pin_thread(int index);
+void pin_thread_always(int index);
 
 // A thing with its cache line, and the one that the processor fetches along with it, to itself.
 template <class T>
