@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -175,6 +176,39 @@ TEST(RwMutex, IsLeftToTheOthersOnceByAGoroutineThatWantsToWrite) {
     ended.wait();
   });
   EXPECT_GE(left, rounds / 2);
+}
+
+// Beside a reader that stays in the lock it gives way ten times, in vain, and then mostly once: 200 times in all if it learned nothing.
+TEST(RwMutex, SoonWaitsForReadersWhoStayInItWithoutGivingWayAgainAndAgain) {
+  constexpr int rounds = 20;
+  int most = 0;
+  int total = 0;
+  support::with_procs(1, [&] {
+    turnkey::wait_group ended;
+    ended.go([&] {
+      std::array<turnkey::rw_mutex, 2> locks;  // what was learned last belongs to the one: the other begins anew
+      for (int round = 0; round < rounds; ++round) {
+        turnkey::rw_mutex& mu = locks[round == 0 ? 0 : 1];
+        turnkey::wait_group writer;
+        mu.lock_shared();
+        writer.go([&] { const std::scoped_lock change(mu); });
+        int times = 0;
+        turnkey::this_goroutine::yield();
+        while (mu.try_lock_shared()) {
+          mu.unlock_shared();
+          ++times;
+          turnkey::this_goroutine::yield();
+        }
+        mu.unlock_shared();
+        writer.wait();
+        most = std::max(most, times);
+        total += times;
+      }
+    });
+    ended.wait();
+  });
+  EXPECT_GT(most, 1);
+  EXPECT_LT(total, 100);
 }
 
 TEST(RwMutex, LetsTheReadersInWhenTheWriterThatHeldThemBackGivesUp) {

@@ -75,8 +75,16 @@ struct lock_protocol::contender {
     return has_deferred && !is_awake_one && (word & awake) != 0;
   }
   // A goroutine that wants to write: whether it has let others run before it says so.
-  [[nodiscard]] bool gives_way(std::uint32_t word, std::int64_t now) noexcept {
-    return !is_awake_one && never_polls(type, self) && deferring.wait(self, word, now);
+  [[nodiscard]] bool gives_way(const lock_core& lock, std::uint32_t word, std::int64_t now) noexcept {
+    if (is_awake_one || !never_polls(type, self)) return false;
+    if (deferring.is_to_insist() && !is_worth_insisting(lock)) deferring.end();
+    if (deferring.wait(self, word, now)) return true;
+    end_deferring(lock, false);
+    return false;
+  }
+  void end_deferring(const lock_core& lock, bool has_paid) noexcept {
+    if (deferring.has_insisted()) note_insisting(lock, has_paid);
+    deferring.end();
   }
   // Before it queues up: whether it tries again at once. An OS thread has let others have the CPU, one of whom may be the holder.
   [[nodiscard]] bool tries_again(lock_core& lock, std::uint32_t word) noexcept {
@@ -162,6 +170,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
         if (lock.state_.compare_exchange_weak(word, taken, std::memory_order_acquire, std::memory_order_relaxed)) {
           set_owner(lock, me.self.token());
           if (me.since != 0) begin_turn(lock, me.self.token());
+          me.end_deferring(lock, true);
           return true;
         }
         continue;
@@ -181,7 +190,7 @@ bool lock_protocol::lock_contended(lock_core& lock, const kind& kind, const wait
       }
       return false;
     }
-    if (me.gives_way(word, now)) continue;
+    if (me.gives_way(lock, word, now)) continue;
     if (me.since == 0) {
       me.since = now;
       me.poll_until = now + me.first_patience();

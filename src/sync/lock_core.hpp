@@ -214,6 +214,8 @@ class lock_protocol {
   static attempt overtake(lock_core& lock, const kind& kind) noexcept;
   static bool may_overtake(lock_core& lock, const kind& kind, std::uint32_t token, bool has_room) noexcept;
   static bool finds_room(lock_core& lock) noexcept;
+  static bool is_worth_insisting(const lock_core& lock) noexcept;
+  static void note_insisting(const lock_core& lock, bool has_paid) noexcept;
   static void begin_turn(lock_core& lock, std::uint32_t token) noexcept;
   static attempt end_turn(lock_core& lock, std::uint32_t word) noexcept;
   static void leave_turn(lock_core& lock) noexcept;

@@ -82,20 +82,23 @@ class courtesy {
 // How a goroutine waits for an rw_mutex that it wants to write to before it queues up. Once it is in the queue, each reader that
 // was let in has to wait again after its next unlock, and the lock goes round as fast as goroutines switch: some 10 in place of
 // 50 million operations a second. Whom it waits for has mostly been let in and wants a worker, this one: so it lets all run that
-// are ready here. Is the lock in use still, then by another CPU, which gets most done while it has the lock to itself: so this one
-// stays away from it for a while each time. With nobody to let run, the queue is no worse.
+// are ready here. Is the lock in use still, then by another CPU, which gets most done while it has it to itself: so it insists,
+// stays away for a while each time, and gives way again. With nobody to let run, the queue is no worse.
 class deference {
  public:
   // False: it has been enough.
   bool wait(parking::control& self, std::uint32_t word, std::int64_t now) noexcept {
     if (times_ == 0) since_ = now;
-    if (times_ == most || !had_company_ || now - since_ > longest) return false;
+    if (times_ >= most || !had_company_ || now - since_ > longest) return false;
     constexpr std::uint32_t goes_round = lock_protocol::queued | lock_protocol::awake;
     if (times_ != 0 && (word & goes_round) == 0) platform::pause(rounds_away);
     ++times_;
     had_company_ = self.give_way();
     return true;
   }
+  [[nodiscard]] bool is_to_insist() const noexcept { return times_ == 1 && had_company_; }
+  [[nodiscard]] bool has_insisted() const noexcept { return times_ > 1 && times_ <= most; }
+  void end() noexcept { times_ = most + 1; }
 
  private:
   static constexpr int most = 10;

@@ -22,12 +22,22 @@ struct streak {
 };
 [[gnu::tls_model("initial-exec")]] thread_local constinit streak turn{nullptr, 0, 0, 0};
 
-// The lock that this OS thread has last looked at for room.
-struct looks_for_room {
+// What this OS thread has last tried before it queued up, at which lock.
+struct tries_at_lock {
   const lock_core* lock;
   platform::vain_tries tries;
+
+  platform::vain_tries& at(const lock_core& other) noexcept {
+    if (lock != &other) *this = {&other, {}};
+    return tries;
+  }
 };
-[[gnu::tls_model("initial-exec")]] thread_local constinit looks_for_room room{nullptr, {}};
+[[gnu::tls_model("initial-exec")]] thread_local constinit tries_at_lock room{nullptr, {}};        // to find room
+[[gnu::tls_model("initial-exec")]] thread_local constinit tries_at_lock insistence{nullptr, {}};  // to give way again
+
+void note(platform::vain_tries& tries, bool has_paid) noexcept {
+  has_paid ? tries.note_success() : tries.note_failure();
+}
 
 // Whether this OS thread's turn is still on: nobody else has had the lock since it did. A thread keeps its turn as well when
 // another has been in between.
@@ -45,7 +55,7 @@ inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
 
 }  // namespace
 
-// The functions that touch `turn` or `room` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
+// The functions that touch `turn`, `room` or `insistence` are never inlined: lock_contended parks, and may be on another OS thread afterwards.
 
 // Takes a lock that is free but armed, or wanted by others, if that is the caller's right.
 [[gnu::noinline]] lock_protocol::attempt lock_protocol::overtake(lock_core& lock, const kind& kind) noexcept {
@@ -80,11 +90,19 @@ inline bool goes_on(const lock_core& lock, std::uint32_t token) noexcept {
 
 // Looks for room beside the holder. A look slows that one down, so it is not repeated soon if it was in vain.
 [[gnu::noinline]] bool lock_protocol::finds_room(lock_core& lock) noexcept {
-  if (room.lock != &lock) room = {&lock, {}};
-  if (room.tries.leave_out()) return false;
+  platform::vain_tries& tries = room.at(lock);
+  if (tries.leave_out()) return false;
   const bool found = has_room(lock.state_);
-  found ? room.tries.note_success() : room.tries.note_failure();
+  note(tries, found);
   return found;
+}
+
+// Where readers stay in the lock for long, to give way more than once only makes a writer late.
+[[gnu::noinline]] bool lock_protocol::is_worth_insisting(const lock_core& lock) noexcept {
+  return !insistence.at(lock).leave_out();
+}
+[[gnu::noinline]] void lock_protocol::note_insisting(const lock_core& lock, bool has_paid) noexcept {
+  note(insistence.at(lock), has_paid);
 }
 
 // It may not (any more). Unless it is to give way, the lock is reserved now for the one that is first in line.
