@@ -5,7 +5,7 @@
 // their keys at random from those that are in the map. P13 has ints, and strings of 20 characters, which are too long to lie in
 // the std::string itself; what is called map under a lock is std::unordered_map, as is the floor, which has none. C4 has a
 // number that all add to, a configuration that hardly ever changes, and a table of counts that are read as often as they grow; and
-what a single addition to the one and a look at the other takes.
+// what a single addition to the one and a look at the other takes.
 #include <array>
 #include <atomic>
 #include <cstdio>
