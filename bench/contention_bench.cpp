@@ -3,7 +3,7 @@
 // turnkey::mutex with threads and with goroutines, Go's sync.Mutex with goroutines, those of std, abseil, oneTBB, nsync and
 // parking_lot with threads; 1, 2, 4, 8 and 64 of them. Each locks, adds 1, unlocks and works 18 ns on its own, for a fixed
 // time. Throughput, what the least served got in comparison with the most served, and the longest wait stand side by side:
-// each is easy to have alone.
+// each is easy to have alone. The floor is the same threads without any mutex: they, too, are not served alike, and wait for a CPU.
 //
 // The longest wait is known in two ways, and the longer one counts. Every 64th call is timed; not all of them, because
 // the clock costs as much as the lock. And everybody sees how many others were served since his own last turn, which
@@ -179,6 +179,63 @@ sample among_goroutines(int contenders) {
   return seen;
 }
 
+// The same threads without a mutex, each with a count of its own: what the kernel's share-out of the CPUs alone does to the least
+// served, and for how long it lets one wait.
+sample among_threads_alone(int contenders) {
+  struct spot {
+    std::atomic<std::uint64_t> served{0};
+    std::atomic<std::int64_t> longest_gap{0};  // nanoseconds, while measuring
+  };
+  std::vector<apart<spot>> places(static_cast<std::size_t>(contenders));
+  apart<std::atomic<int>> now{};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < contenders; ++i) {
+    threads.emplace_back([&, i] {
+      pin_thread(i);
+      const int steps = private_work_steps();
+      spot& mine = places[static_cast<std::size_t>(i)].value;
+      auto seed = static_cast<std::uint64_t>(i);
+      std::uint64_t served = 0;
+      auto last = clock::now();
+      for (int stage = warming_up; stage != over; stage = now.value.load(std::memory_order_relaxed)) {
+        if (++served % 64 == 0) {
+          const auto here = clock::now();
+          if (stage == measuring) raise(mine.longest_gap, std::int64_t{(here - last).count()});
+          last = here;
+        }
+        mine.served.store(served, std::memory_order_relaxed);
+        seed = private_work(seed, steps);
+      }
+      keep(seed);
+    });
+  }
+  const auto counts = [&places] {
+    std::vector<std::uint64_t> served;
+    for (const auto& each : places) served.push_back(each.value.served.load(std::memory_order_relaxed));
+    return served;
+  };
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const std::vector<std::uint64_t> before = counts();
+  const auto start = clock::now();
+  now.value.store(measuring, std::memory_order_relaxed);
+  std::this_thread::sleep_for(current_settings().duration);
+  std::vector<std::uint64_t> served = counts();
+  const double elapsed = nanoseconds_since(start);
+  now.value.store(over, std::memory_order_relaxed);
+  for (std::thread& each : threads) each.join();
+
+  std::int64_t longest = 0;
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < served.size(); ++i) {
+    served[i] -= before[i];
+    sum += served[i];
+    longest = std::max(longest, places[i].value.longest_gap.load(std::memory_order_relaxed));
+  }
+  const auto [least, most] = std::minmax_element(served.begin(), served.end());
+  return {static_cast<double>(sum) / elapsed * 1e3,
+          {static_cast<double>(*least) / static_cast<double>(*most), 0, 0, 0, static_cast<double>(longest) / 1e6}};
+}
+
 void add_contention(suite& all, int contenders, std::vector<goal> goals) {
   benchmark one{
       .id = "P3." + std::to_string(contenders),
@@ -198,6 +255,7 @@ void add_contention(suite& all, int contenders, std::vector<goal> goals) {
       one, [=]<class Mutex>() { return std::function<sample()>([=] { return among_threads<Mutex>(contenders); }); });
   one.contenders.push_back(rust_peer("parking_lot::Mutex", "contention",
                                      {contenders, current_settings().duration.count(), private_work_steps()}));
+  one.contenders.push_back({"floor: no mutex, threads", side::floor, [=] { return among_threads_alone(contenders); }});
   all.add(std::move(one));
 }
 
