@@ -51,7 +51,8 @@ std::string seconds(milliseconds time) {
   return text.data();
 }
 
-// What is to be shown of a text: its lines, or the matches of a pattern.
+// What is to be shown of a text: its lines, or the matches of a pattern, once where the same follows itself, as a compiler's message
+// does that is quoted from the source it shows next.
 std::vector<std::string> lines_of(const std::string& text, const std::string& pattern) {
   std::vector<std::string> lines;
   std::istringstream stream(text);
@@ -59,7 +60,7 @@ std::vector<std::string> lines_of(const std::string& text, const std::string& pa
     std::smatch match;
     if (pattern.empty()) {
       lines.push_back(line);
-    } else if (std::regex_search(line, match, std::regex(pattern))) {
+    } else if (std::regex_search(line, match, std::regex(pattern)) && (lines.empty() || lines.back() != match.str())) {
       lines.push_back(match.str());
     }
   }
@@ -187,7 +188,8 @@ bool walk(const std::vector<scenario>& items, const look& style) {
   std::vector<std::string> left_out;
   std::size_t right = 0;
   char kind = 0;
-  say("A tour of turnkey: " + std::to_string(items.size()) + " scenarios, run now, each in a process of its own.\n");
+  say("A tour of turnkey: " + std::to_string(items.size()) + (items.size() == 1 ? " scenario" : " scenarios") +
+      ", run now, each in a process of its own.\n");
   for (const scenario& item : items) {
     if (item.id[0] != kind) {
       kind = item.id[0];
