@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include <optional>
 #include <ostream>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -28,6 +30,7 @@
 
 #include "support.hpp"
 
+using namespace std::chrono_literals;
 using support::stage;
 using turnkey::concurrent_map;
 
@@ -734,6 +737,165 @@ TEST(ConcurrentMap, MakesWritersOfAKeyWaitForItsUpdateAndNobodyElse) {
     // The update, then the other two, in either order.
     EXPECT_TRUE((sum == 11 && m->load(1) == 105) || (sum == 111 && m->load(1) == 5)) << sum << ' ' << *m->load(1);
   });
+}
+
+namespace {
+
+using numbers = concurrent_map<std::string, int>;
+using number_change = std::function<void(std::optional<int>&)>;
+struct limited_form {
+  const char* name;
+  std::function<bool(numbers&, std::string_view, const number_change&)> update;
+};
+
+// The forms of update() that end only when they have the key.
+std::vector<limited_form> patient_forms() {
+  static const std::stop_source nobody_asks;
+  return {
+      {"for an hour", [](auto& m, auto k, auto& f) { return m.update_for(1h, k, f); }},
+      {"for the longest time",
+       [](auto& m, auto k, auto& f) { return m.update_for(std::chrono::hours::max(), std::string(k), f); }},
+      {"until an hour from now by the wall clock",
+       [](auto& m, auto k, auto& f) { return m.update_until(std::chrono::system_clock::now() + 1h, k, f); }},
+      {"with a token that can never be stopped",
+       [](auto& m, auto k, auto& f) { return m.update(std::stop_token(), k, f); }},
+      {"with a token that nobody stops",
+       [](auto& m, auto k, auto& f) { return m.update(nobody_asks.get_token(), k, f); }},
+  };
+}
+
+// Those that try once.
+std::vector<limited_form> timed_out_forms() {
+  return {
+      {"for no time", [](auto& m, auto k, auto& f) { return m.update_for(0s, k, f); }},
+      {"for less than no time", [](auto& m, auto k, auto& f) { return m.update_for(-1h, k, f); }},
+      {"until the beginning of time",
+       [](auto& m, auto k, auto& f) { return m.update_until(std::chrono::steady_clock::time_point(), k, f); }},
+  };
+}
+
+bool update_stopped_before(numbers& m, std::string_view key, const number_change& f) {
+  std::stop_source stopped;
+  stopped.request_stop();
+  return m.update(stopped.get_token(), key, f);
+}
+
+void add_one(std::optional<int>& n) { n = n.value_or(0) + 1; }
+void must_not_run(std::optional<int>& /*n*/) { ADD_FAILURE() << "must not run"; }
+
+// Is in the update() of a key, from its beginning to its end.
+class slow_update {
+ public:
+  slow_update(const stage& where, numbers& m, std::string_view key) : crew_(where) {
+    crew_.start([&m, this, key] {
+      m.update(key, [&](std::optional<int>& n) {
+        line_.wait();
+        line_.wait();
+        add_one(n);
+      });
+    });
+    line_.wait();
+  }
+  void end() {
+    line_.wait();
+    crew_.join();
+  }
+
+ private:
+  support::start_line line_{2};
+  support::crew crew_;
+};
+
+}  // namespace
+
+TEST(ConcurrentMap, UpdatesAtOnceInAnyFormIfNobodyElseUpdatesTheKey) {
+  support::run_everywhere([](const stage& where) {
+    numbers m;
+    slow_update other(where, m, "another");
+    int n = 0;
+    for (const auto& forms : {patient_forms(), timed_out_forms()}) {
+      for (const auto& form : forms) {
+        EXPECT_TRUE(form.update(m, "one", add_one)) << form.name;
+        EXPECT_EQ(m.load("one"), ++n) << form.name;
+        EXPECT_TRUE(form.update(m, "two", [](auto& it) { it.reset(); })) << form.name;
+        EXPECT_EQ(m.size(), 1U) << form.name;
+      }
+    }
+    EXPECT_FALSE(update_stopped_before(m, "one", must_not_run));
+    EXPECT_EQ(m.load("one"), n);
+    other.end();
+  });
+}
+
+TEST(ConcurrentMap, DoesNotCallWhatWouldHaveToWaitTooLongForItsKey) {
+  support::run_everywhere([](const stage& where) {
+    numbers m;
+    m.store("one", 1);
+    slow_update other(where, m, "one");
+    for (const auto& form : timed_out_forms()) {
+      EXPECT_FALSE(form.update(m, "one", must_not_run)) << form.name;
+      EXPECT_TRUE(form.update(m, "two", add_one)) << form.name;
+    }
+    EXPECT_FALSE(m.update_for(1ms, "one", must_not_run));
+    EXPECT_FALSE(update_stopped_before(m, "one", must_not_run));
+    EXPECT_EQ(m.load("one"), 1);
+    other.end();
+    EXPECT_EQ(m.load("one"), 2);
+    m.store("one", 5);  // nobody is waited for
+    EXPECT_TRUE(m.update_for(0s, "one", add_one));
+    EXPECT_EQ(m.load("one"), 6);
+  });
+}
+
+TEST(ConcurrentMap, LetsAnUpdateGiveUpWhenAStopIsRequested) {
+  support::run_everywhere([](const stage& where) {
+    numbers m;
+    std::stop_source stop;
+    support::watched caller;
+    support::watched writer;
+    slow_update other(where, m, "one");
+    support::crew others(where);
+    others.start(caller, [&] { EXPECT_FALSE(m.update(stop.get_token(), "one", must_not_run)); });
+    EXPECT_TRUE(caller.comes_to_wait());
+    others.start(writer, [&] { EXPECT_EQ(m.swap("one", 5), 1); });
+    EXPECT_TRUE(writer.comes_to_wait());
+    stop.request_stop();
+    support::await([&] { return caller.has_left(); });
+    EXPECT_TRUE(writer.waits());
+    other.end();
+    others.join();
+    EXPECT_EQ(m.load("one"), 5);
+  });
+}
+
+TEST(ConcurrentMap, UpdatesWhenTheKeyComesFreeInTime) {
+  support::run_everywhere([](const stage& where) {
+    for (const auto& form : patient_forms()) {
+      numbers m;
+      support::watched caller;
+      slow_update other(where, m, "one");
+      support::crew others(where);
+      others.start(caller, [&] { EXPECT_TRUE(form.update(m, "one", [](auto& n) { n = *n + 10; })) << form.name; });
+      EXPECT_TRUE(caller.comes_to_wait()) << form.name;
+      other.end();
+      others.join();
+      EXPECT_EQ(m.load("one"), 11) << form.name;
+    }
+  });
+}
+
+TEST(ConcurrentMap, LeavesTheKeyFreeIfAnUpdateOfAnyFormThrows) {
+  numbers m;
+  m.store("one", 1);
+  for (const auto& forms : {patient_forms(), timed_out_forms()}) {
+    for (const auto& form : forms) {
+      EXPECT_THROW(form.update(m, "one", [](auto&) { throw std::runtime_error("no"); }), std::runtime_error);
+      EXPECT_EQ(m.load("one"), 1) << form.name;
+      m.update("one", [&](auto&) { EXPECT_THROW(form.update(m, "one", must_not_run), std::logic_error) << form.name; });
+    }
+  }
+  EXPECT_TRUE(m.update_for(0s, "one", add_one));
+  EXPECT_EQ(m.load("one"), 2);
 }
 
 TEST(ConcurrentMap, LosesNoUpdate) {

@@ -105,6 +105,104 @@ std::vector<waiting_form> patient_forms() {
   };
 }
 
+// Three guardeds, one of them only read, and the forms of with_all() that end.
+struct trio {
+  guarded<int> a{1};
+  guarded<int, rw_mutex> b{2};
+  guarded<int, rw_mutex> c{3};
+  // Whether nobody holds any of them.
+  bool is_free() { return a.try_lock() && b.try_lock() && c.try_lock(); }
+};
+using trio_function = std::function<int(int&, int&, const int&)>;
+constexpr auto add_up = [](int& x, int& y, const int& z) { return x + y + z; };
+
+struct limited_form {
+  const char* name;
+  std::function<std::optional<int>(trio&, const trio_function&)> call;
+};
+
+// Those that end only by getting the locks.
+std::vector<limited_form> patient_with_all_forms() {
+  static const std::stop_source nobody_asks;
+  return {
+      {"for an hour", [](auto& t, auto& f) { return with_all_for(1h, f, t.a, t.b, std::as_const(t.c)); }},
+      {"for the longest time",
+       [](auto& t, auto& f) { return with_all_for(std::chrono::hours::max(), f, t.a, t.b, std::as_const(t.c)); }},
+      {"until an hour from now",
+       [](auto& t, auto& f) {
+         return with_all_until(std::chrono::steady_clock::now() + 1h, f, t.a, t.b, std::as_const(t.c));
+       }},
+      {"until an hour from now by the wall clock",
+       [](auto& t, auto& f) {
+         return with_all_until(std::chrono::system_clock::now() + 1h, f, t.a, t.b, std::as_const(t.c));
+       }},
+      {"with a token that can never be stopped",
+       [](auto& t, auto& f) { return with_all(std::stop_token(), f, t.a, t.b, std::as_const(t.c)); }},
+      {"with a token that nobody stops",
+       [](auto& t, auto& f) { return with_all(nobody_asks.get_token(), f, t.a, t.b, std::as_const(t.c)); }},
+  };
+}
+
+// Those that try once.
+std::vector<limited_form> timed_out_with_all_forms() {
+  return {
+      {"for no time", [](auto& t, auto& f) { return with_all_for(0s, f, t.a, t.b, std::as_const(t.c)); }},
+      {"for less than no time", [](auto& t, auto& f) { return with_all_for(-1h, f, t.a, t.b, std::as_const(t.c)); }},
+      {"until the beginning of time",
+       [](auto& t, auto& f) {
+         return with_all_until(std::chrono::steady_clock::time_point(), f, t.a, t.b, std::as_const(t.c));
+       }},
+      {"until a moment ago by the wall clock",
+       [](auto& t, auto& f) {
+         return with_all_until(std::chrono::system_clock::now() - 1ms, f, t.a, t.b, std::as_const(t.c));
+       }},
+  };
+}
+
+std::optional<int> with_all_stopped_before(trio& t, const trio_function& f) {
+  std::stop_source stopped;
+  stopped.request_stop();
+  return with_all(stopped.get_token(), f, t.a, t.b, std::as_const(t.c));
+}
+
+// Holds the i-th of them.
+struct one_of_trio {
+  one_of_trio(trio& t, int i) {
+    switch (i) {
+      case 0: a.emplace(t.a.lock()); break;
+      case 1: other.emplace(t.b.lock()); break;
+      default: other.emplace(t.c.lock());
+    }
+  }
+  std::optional<guarded<int>::scope> a;
+  std::optional<guarded<int, rw_mutex>::scope> other;
+};
+// Whether only the i-th of them is held.
+bool are_others_free(trio& t, int i) {
+  return static_cast<bool>(t.a.try_lock()) == (i != 0) && static_cast<bool>(t.b.try_lock()) == (i != 1) &&
+         static_cast<bool>(t.c.try_lock()) == (i != 2);
+}
+
+// Can be had by waiting, and never by trying; or throws.
+struct contrary_mutex {
+  static inline int held = 0;
+  static inline bool throws = false;
+  void lock() {
+    if (throws) throw std::runtime_error("no lock");
+    ++held;
+  }
+  bool try_lock() {
+    if (throws) throw std::runtime_error("no try");
+    return false;
+  }
+  template <class Time>
+  bool try_lock_until(const Time& /*when*/) {
+    return lock(), true;
+  }
+  bool lock(std::stop_token /*token*/) { return lock(), true; }
+  void unlock() { --held; }
+};
+
 template <class Mutex>
 class GuardedBy : public testing::Test {};
 using mutexes = testing::Types<turnkey::mutex, rw_mutex, std::mutex, std::timed_mutex, std::recursive_mutex,
@@ -592,7 +690,164 @@ TEST(WithAll, OnlyReadsWhatIsConst) {
 
 TEST(WithAll, RefusesToLockOneTwice) {
   guarded<int> a(1);
-  EXPECT_THROW(with_all([](int&, int&) {}, a, a), std::logic_error);
+  const auto f = [](int&, int&) {};
+  EXPECT_THROW(with_all(f, a, a), std::logic_error);
+  EXPECT_THROW(static_cast<void>(with_all_for(1h, f, a, a)), std::logic_error);
+  EXPECT_THROW(static_cast<void>(with_all_until(std::chrono::steady_clock::now(), f, a, a)), std::logic_error);
+  EXPECT_THROW(static_cast<void>(with_all(std::stop_source().get_token(), f, a, a)), std::logic_error);
+  EXPECT_TRUE(a.try_lock());
+}
+
+TEST(WithAll, TakesATokenForATokenAndAFunctionForAFunction) {
+  guarded<int> a(1);
+  guarded<std::string> b("b");
+  std::stop_token token = std::stop_source().get_token();
+  const std::stop_token constant = token;
+  auto f = [](int& n, std::string& s) { return s + std::to_string(n); };
+  const auto g = f;
+  static_assert(std::same_as<decltype(with_all(f, a, b)), std::string>);
+  static_assert(std::same_as<decltype(with_all(token, f, a, b)), std::optional<std::string>>);
+  const auto nothing = [](int&) {};
+  static_assert(std::same_as<decltype(with_all_for(1h, nothing, a)), bool>);
+  EXPECT_EQ(with_all(token, f, a, b), "b1");
+  EXPECT_EQ(with_all(constant, g, a, b), "b1");
+  EXPECT_EQ(with_all(std::move(token), std::move(f), a, b), "b1");
+  EXPECT_EQ(with_all_for(1h, std::ref(g), a, b), "b1");
+  EXPECT_TRUE(with_all(
+      constant, [one = std::make_unique<int>(1)](int& n) { n += *one; }, a));
+  const auto copied = [](int& n) { return std::make_unique<int>(n); };
+  EXPECT_EQ(*with_all_until(std::chrono::steady_clock::now(), copied, a).value(), 2);
+}
+
+TEST(WithAll, CallsAtOnceIfAllAreFree) {
+  support::run_everywhere([](const stage&) {
+    trio t;
+    for (const auto& forms : {patient_with_all_forms(), timed_out_with_all_forms()}) {
+      for (const auto& form : forms) {
+        const auto look = [&](int& x, int& y, const int& z) {
+          EXPECT_FALSE(t.a.try_lock());
+          EXPECT_FALSE(t.b.try_lock_shared());
+          EXPECT_FALSE(t.c.try_lock());
+          EXPECT_TRUE(t.c.try_lock_shared());
+          return x + y + z;
+        };
+        EXPECT_EQ(form.call(t, look), 6) << form.name;
+        EXPECT_TRUE(t.is_free()) << form.name;
+      }
+    }
+    EXPECT_EQ(with_all_stopped_before(t, add_up), std::nullopt);
+    EXPECT_TRUE(t.is_free());
+  });
+}
+
+TEST(WithAll, GivesUpIfOneIsNotHadInTimeAndThenHoldsNone) {
+  support::run_everywhere([](const stage& where) {
+    trio t;
+    const trio_function never = [](int&, int&, const int&) -> int {
+      ADD_FAILURE() << "must not run";
+      return 0;
+    };
+    for (int i = 0; i < 3; ++i) {
+      const one_of_trio hold(t, i);
+      support::crew others(where);
+      others.start([&, i] {
+        for (const auto& form : timed_out_with_all_forms()) {
+          EXPECT_EQ(form.call(t, never), std::nullopt) << form.name;
+          EXPECT_TRUE(are_others_free(t, i)) << form.name << ", " << i;
+        }
+        EXPECT_EQ(with_all_for(1ms, never, t.a, t.b, std::as_const(t.c)), std::nullopt);
+        EXPECT_EQ(with_all_stopped_before(t, never), std::nullopt);
+        EXPECT_FALSE(with_all_for(
+            0s, [](int&, int&, int&) {}, t.c, t.a, t.b));
+        EXPECT_TRUE(are_others_free(t, i)) << i;
+      });
+    }
+    EXPECT_TRUE(t.is_free());
+  });
+}
+
+TEST(WithAll, HoldsNoneWhileItWaitsAndGivesUpWhenAStopIsRequested) {
+  support::run_everywhere([](const stage& where) {
+    for (int i = 0; i < 3; ++i) {
+      trio t;
+      std::stop_source stop;
+      support::watched caller;
+      const one_of_trio hold(t, i);
+      support::crew others(where);
+      others.start(caller,
+                   [&] { EXPECT_EQ(with_all(stop.get_token(), add_up, t.a, t.b, std::as_const(t.c)), std::nullopt); });
+      EXPECT_TRUE(caller.comes_to_wait());
+      EXPECT_TRUE(are_others_free(t, i)) << i;
+      stop.request_stop();
+      others.join();
+      EXPECT_TRUE(are_others_free(t, i)) << i;
+    }
+  });
+}
+
+TEST(WithAll, CallsWhenTheLastComesFreeInTime) {
+  support::run_everywhere([](const stage& where) {
+    for (const auto& form : patient_with_all_forms()) {
+      for (int i = 0; i < 3; ++i) {
+        trio t;
+        support::watched caller;
+        std::optional<one_of_trio> first(std::in_place, t, i);
+        std::optional<one_of_trio> last(std::in_place, t, (i + 1) % 3);
+        support::crew others(where);
+        others.start(caller, [&] { EXPECT_EQ(form.call(t, add_up), 6) << form.name; });
+        EXPECT_TRUE(caller.comes_to_wait()) << form.name;
+        first.reset();
+        turnkey::this_goroutine::yield();
+        EXPECT_FALSE(caller.has_left()) << form.name;
+        last.reset();
+        others.join();
+        EXPECT_TRUE(t.is_free()) << form.name;
+      }
+    }
+  });
+}
+
+TEST(WithAll, LeavesAllUnlockedWhenAnExceptionLeaves) {
+  trio t;
+  const trio_function f = [](int& x, int&, const int&) -> int {
+    ++x;
+    throw std::runtime_error("no");
+  };
+  int calls = 1;
+  for (const auto& forms : {patient_with_all_forms(), timed_out_with_all_forms()}) {
+    for (const auto& form : forms) {
+      EXPECT_THROW(form.call(t, f), std::runtime_error) << form.name;
+      EXPECT_TRUE(t.is_free()) << form.name;
+      EXPECT_EQ(t.a.load(), ++calls) << form.name;
+    }
+  }
+  EXPECT_THROW(with_all(f, t.a, t.b, t.c), std::runtime_error);
+  EXPECT_TRUE(t.is_free());
+}
+
+// Each wait is over at once, so only with_all() itself can tell that the time is.
+TEST(WithAll, GivesUpInTimeEvenIfItNeverHasToWait) {
+  guarded<int, contrary_mutex> a;
+  guarded<int, contrary_mutex> b;
+  const auto never = [](int&, int&) { ADD_FAILURE() << "must not run"; };
+  EXPECT_FALSE(with_all_for(1ms, never, a, b));
+  EXPECT_FALSE(with_all_until(std::chrono::system_clock::now() - 1s, never, a, b));
+  std::stop_source stopped;
+  stopped.request_stop();
+  EXPECT_FALSE(with_all(stopped.get_token(), never, a, b));
+  EXPECT_EQ(contrary_mutex::held, 0);
+}
+
+TEST(WithAll, HoldsNoneIfAMutexThrows) {
+  guarded<int> a;
+  guarded<int, contrary_mutex> b;
+  contrary_mutex::throws = true;
+  const auto never = [](int&, int&) { ADD_FAILURE() << "must not run"; };
+  EXPECT_THROW(with_all(never, a, b), std::runtime_error);
+  EXPECT_THROW(static_cast<void>(with_all_for(1h, never, a, b)), std::runtime_error);
+  EXPECT_THROW(static_cast<void>(with_all(std::stop_token(), never, a, b)), std::runtime_error);
+  contrary_mutex::throws = false;
+  EXPECT_EQ(contrary_mutex::held, 0);
   EXPECT_TRUE(a.try_lock());
 }
 
@@ -601,6 +856,7 @@ TEST(WithAll, DoesNotDeadlockWhateverTheOrder) {
     guarded<int> a(1000);
     guarded<int> b(1000);
     guarded<int> c(1000);
+    const std::stop_source nobody_asks;
     {
       support::crew others(where);
       const auto move = [](int& from, int& to) {
@@ -612,8 +868,8 @@ TEST(WithAll, DoesNotDeadlockWhateverTheOrder) {
           for (int k = 0; k < 100; ++k) {
             switch (i % 3) {
               case 0: with_all(move, a, b); break;
-              case 1: with_all(move, b, c); break;
-              default: with_all(move, c, a);
+              case 1: EXPECT_TRUE(with_all_for(1h, move, b, c)); break;
+              default: EXPECT_TRUE(with_all(nobody_asks.get_token(), move, c, a));
             }
           }
         });

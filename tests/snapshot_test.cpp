@@ -4,10 +4,12 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -15,6 +17,7 @@
 
 #include "support.hpp"
 
+using namespace std::chrono_literals;
 using support::stage;
 using turnkey::snapshot;
 using turnkey::snapshot_ptr;
@@ -54,6 +57,82 @@ class tracked {
  private:
   std::atomic<int>* alive_;
   std::array<int, 8> numbers_{};
+};
+
+using pointed = std::shared_ptr<int>;  // null when it has been moved from
+struct limited_form {
+  const char* name;
+  std::function<bool(snapshot<pointed>&, pointed&&)> store;
+  std::function<bool(snapshot<pointed>&, const std::function<void(pointed&)>&)> update;
+};
+
+// The forms of store() and update() that end only when it is their turn.
+std::vector<limited_form> patient_forms() {
+  static const std::stop_source nobody_asks;
+  return {
+      {"for an hour", [](auto& s, pointed&& v) { return s.store_for(1h, std::move(v)); },
+       [](auto& s, auto& f) { return s.update_for(1h, f); }},
+      {"until an hour from now by the wall clock",
+       [](auto& s, pointed&& v) { return s.store_until(std::chrono::system_clock::now() + 1h, std::move(v)); },
+       [](auto& s, auto& f) { return s.update_until(std::chrono::system_clock::now() + 1h, f); }},
+      {"with a token that can never be stopped",
+       [](auto& s, pointed&& v) { return s.store(std::stop_token(), std::move(v)); },
+       [](auto& s, auto& f) { return s.update(std::stop_token(), f); }},
+      {"with a token that nobody stops",
+       [](auto& s, pointed&& v) { return s.store(nobody_asks.get_token(), std::move(v)); },
+       [](auto& s, auto& f) { return s.update(nobody_asks.get_token(), f); }},
+  };
+}
+
+// Those that try once.
+std::vector<limited_form> timed_out_forms() {
+  return {
+      {"for no time", [](auto& s, pointed&& v) { return s.store_for(0s, std::move(v)); },
+       [](auto& s, auto& f) { return s.update_for(-1h, f); }},
+      {"until the beginning of time",
+       [](auto& s, pointed&& v) { return s.store_until(std::chrono::steady_clock::time_point(), std::move(v)); },
+       [](auto& s, auto& f) { return s.update_until(std::chrono::steady_clock::time_point(), f); }},
+  };
+}
+
+limited_form stopped_before() {
+  static std::stop_source stopped;
+  stopped.request_stop();
+  return {"with a stop requested before",
+          [](auto& s, pointed&& v) { return s.store(stopped.get_token(), std::move(v)); },
+          [](auto& s, auto& f) { return s.update(stopped.get_token(), f); }};
+}
+
+void must_not_run(pointed& /*copy*/) { ADD_FAILURE() << "must not run"; }
+// Both do nothing.
+void expect_no_write(snapshot<pointed>& it, const limited_form& form) {
+  auto value = std::make_shared<int>(5);
+  EXPECT_FALSE(form.store(it, std::move(value))) << form.name;
+  EXPECT_NE(value, nullptr) << form.name;  // NOLINT(bugprone-use-after-move): that is what is promised
+  EXPECT_FALSE(form.update(it, must_not_run)) << form.name;
+}
+
+// Is in update(), and so has the turn of writers, from its beginning to its end.
+class slow_writer {
+ public:
+  slow_writer(const stage& where, snapshot<pointed>& it) : crew_(where) {
+    crew_.start([&] {
+      it.update([&](pointed& copy) {
+        line_.wait();
+        line_.wait();
+        copy = std::make_shared<int>(*copy + 1);
+      });
+    });
+    line_.wait();
+  }
+  void end() {
+    line_.wait();
+    crew_.join();
+  }
+
+ private:
+  support::start_line line_{2};
+  support::crew crew_;
 };
 
 }  // namespace
@@ -238,6 +317,122 @@ TEST(Snapshot, IsLoadedWhileSomebodyIsUpdatingIt) {
     others.join();
     EXPECT_EQ(*it.load(), 2);
   });
+}
+
+TEST(Snapshot, IsWrittenAtOnceByAnyFormIfNobodyElseWrites) {
+  support::run_everywhere([](const stage&) {
+    snapshot<pointed> it(std::make_shared<int>(0));
+    for (const auto& forms : {patient_forms(), timed_out_forms()}) {
+      for (const auto& form : forms) {
+        auto value = std::make_shared<int>(1);
+        EXPECT_TRUE(form.store(it, std::move(value))) << form.name;
+        EXPECT_EQ(value, nullptr) << form.name;  // NOLINT(bugprone-use-after-move): it has been stored
+        EXPECT_EQ(**it.load(), 1) << form.name;
+        EXPECT_TRUE(form.update(it, [](pointed& copy) { copy = std::make_shared<int>(*copy + 1); })) << form.name;
+        EXPECT_EQ(**it.load(), 2) << form.name;
+      }
+    }
+    const auto before = it.load();
+    expect_no_write(it, stopped_before());
+    EXPECT_EQ(it.load(), before);
+  });
+}
+
+TEST(Snapshot, TakesValuesToBeMovedAndToBeCopied) {
+  snapshot<std::unique_ptr<int>> moved;
+  EXPECT_TRUE(moved.store_for(1h, std::make_unique<int>(1)));
+  EXPECT_TRUE(moved.store_until(std::chrono::steady_clock::now(), std::make_unique<int>(2)));
+  EXPECT_TRUE(moved.store(std::stop_source().get_token(), std::make_unique<int>(3)));
+  EXPECT_EQ(**moved.load(), 3);
+  snapshot<std::string> copied;
+  const std::string text(100, 'x');
+  std::string other = text;
+  EXPECT_TRUE(copied.store_for(0s, text));
+  EXPECT_EQ(*copied.load(), text);
+  EXPECT_TRUE(copied.store_until(std::chrono::system_clock::now() + 1h, other));
+  EXPECT_TRUE(copied.store(std::stop_token(), other));
+  EXPECT_EQ(other, text);
+  EXPECT_TRUE(copied.store_for(1h, "letters"));
+  EXPECT_EQ(*copied.load(), "letters");
+  EXPECT_TRUE(copied.update_for(1h, [tail = std::make_unique<char>('!')](std::string& copy) { copy += *tail; }));
+  EXPECT_EQ(*copied.load(), "letters!");
+}
+
+TEST(Snapshot, StaysAsItIsIfAWriterGivesUpBeforeItsTurn) {
+  support::run_everywhere([](const stage& where) {
+    snapshot<pointed> it(std::make_shared<int>(0));
+    slow_writer other(where, it);
+    for (const auto& form : timed_out_forms()) expect_no_write(it, form);
+    expect_no_write(it, stopped_before());
+    EXPECT_FALSE(it.update_for(1ms, must_not_run));
+    EXPECT_EQ(**it.load(), 0);
+    other.end();
+    EXPECT_EQ(**it.load(), 1);
+    it.store(nullptr);
+  });
+}
+
+TEST(Snapshot, LetsAWriterGiveUpWhenAStopIsRequested) {
+  support::run_everywhere([](const stage& where) {
+    snapshot<pointed> it(std::make_shared<int>(0));
+    std::stop_source stop;
+    support::watched storing;
+    support::watched updating;
+    slow_writer other(where, it);
+    support::crew others(where);
+    others.start(storing, [&] { EXPECT_FALSE(it.store(stop.get_token(), nullptr)); });
+    others.start(updating, [&] { EXPECT_FALSE(it.update(stop.get_token(), must_not_run)); });
+    EXPECT_TRUE(storing.comes_to_wait());
+    EXPECT_TRUE(updating.comes_to_wait());
+    stop.request_stop();
+    others.join();
+    other.end();
+    EXPECT_EQ(**it.load(), 1);
+  });
+}
+
+TEST(Snapshot, IsWrittenByWhoeverWaitsWhenItsTurnComesInTime) {
+  support::run_everywhere([](const stage& where) {
+    for (const auto& form : patient_forms()) {
+      snapshot<pointed> it(std::make_shared<int>(0));
+      support::watched storing;
+      support::watched updating;
+      int seen = 0;
+      slow_writer other(where, it);
+      support::crew others(where);
+      others.start(updating, [&] {
+        EXPECT_TRUE(form.update(it, [&](pointed& copy) {
+          seen = *copy;
+          copy = std::make_shared<int>(*copy + 10);
+        })) << form.name;
+      });
+      EXPECT_TRUE(updating.comes_to_wait()) << form.name;
+      others.start(storing, [&] { EXPECT_TRUE(form.store(it, std::make_shared<int>(100))) << form.name; });
+      EXPECT_TRUE(storing.comes_to_wait()) << form.name;
+      other.end();
+      others.join();
+      // In either order.
+      EXPECT_TRUE((seen == 1 && **it.load() == 100) || (seen == 100 && **it.load() == 110)) << form.name << seen;
+    }
+  });
+}
+
+TEST(Snapshot, LetsOthersWriteAfterAnExceptionInAnyForm) {
+  snapshot<pointed> it(std::make_shared<int>(0));
+  const auto before = it.load();
+  for (const auto& forms : {patient_forms(), timed_out_forms()}) {
+    for (const auto& form : forms) {
+      EXPECT_THROW(form.update(it,
+                               [](pointed& copy) {
+                                 copy = nullptr;
+                                 throw std::runtime_error("no");
+                               }),
+                   std::runtime_error)
+          << form.name;
+      EXPECT_EQ(it.load(), before) << form.name;
+    }
+  }
+  EXPECT_TRUE(it.store_for(0s, nullptr));
 }
 
 TEST(Snapshot, ShowsEachReaderVersionsInTheirOrderAndWhole) {

@@ -26,12 +26,14 @@
 // ("turnkey::concurrent_map: what is called while a key is written, such as f in update(k, f), must not write to it").
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -45,6 +47,7 @@
 #include <turnkey/concurrent_map_retire.hpp>
 #include <turnkey/concurrent_map_update.hpp>
 #include <turnkey/concurrent_map_write.hpp>
+#include <turnkey/wait_limit.hpp>
 
 namespace turnkey {
 
@@ -53,6 +56,9 @@ namespace turnkey {
 // std::string, whatever they take - no K is made for a lookup. Each function that writes may throw std::bad_alloc; load(),
 // range() and size() only if they are the first that a thread calls, or inside another. A string of 2^32 characters or more is
 // no key: std::length_error. None blocks, but update(), who writes to a key that is being updated, and as said of load().
+// Only update() has timed and stoppable forms. The other writers wait for nothing but your own code for the same key (or one
+// with the same 64-bit hash) to return: f of an update(), or, if writers have kept disturbing each other there, another one's
+// copies and comparisons. Who must not wait for that long, writes by update_for(), which can do what each of them does.
 template <class K, class V, class Hash = map_hash<K>, class Equal = std::equal_to<>>
 class concurrent_map {
   static_assert(std::is_same_v<K, std::remove_cvref_t<K>> && std::is_same_v<V, std::remove_cvref_t<V>>,
@@ -154,11 +160,24 @@ class concurrent_map {
   // which lives as long as somebody has it or waits for it, besides a write's. Go: nothing.
   template <class Q = K, class F>
   void update(Q&& key, F&& f) {
-    static_assert(std::is_invocable_v<F&&, std::optional<V>&>, "update(k, f): f must take a std::optional<V>&");
-    decltype(auto) name = registered(key);
-    engine_.update(name, std::forward<F>(f), [&](std::uint64_t hash, V&& value) {
-      return entry::make(hash, stored(std::forward<Q>(key)), std::move(value));
-    });
+    static_cast<void>(update_within(wait_limit(), std::forward<Q>(key), std::forward<F>(f)));
+  }
+  // The same with an end, for the key's lock: false if others had it until `period` was over, until `when`, or until a stop is
+  // requested; then f was not called, and nothing has happened. True: as update(), and f is not limited. A time that has
+  // passed still tries once, a stop that was requested before does not. Go: nothing.
+  template <class Rep, class Period, class Q = K, class F>
+  [[nodiscard]] bool update_for(const std::chrono::duration<Rep, Period>& period, Q&& key, F&& f) {
+    return update_within(wait_limit::after(period), std::forward<Q>(key), std::forward<F>(f));
+  }
+  template <class Clock, class Duration, class Q = K, class F>
+  [[nodiscard]] bool update_until(const std::chrono::time_point<Clock, Duration>& when, Q&& key, F&& f) {
+    return update_within(wait_limit::until(when), std::forward<Q>(key), std::forward<F>(f));
+  }
+  template <class Q = K, class F>
+  [[nodiscard]] bool update(std::stop_token token, Q&& key, F&& f) {
+    if (!token.stop_possible()) return update_within(wait_limit(), std::forward<Q>(key), std::forward<F>(f));
+    stop_watch watch(std::move(token));
+    return !watch.is_raised() && update_within(wait_limit::stopped_by(watch), std::forward<Q>(key), std::forward<F>(f));
   }
 
   // Calls f(const K&, const V&) -> bool for the entries, in no order, until f returns false. No snapshot: each key is met at
@@ -227,6 +246,15 @@ class concurrent_map {
     } else {
       return name(key);
     }
+  }
+
+  template <class Q, class F>
+  bool update_within(const wait_limit& limit, Q&& key, F&& f) {
+    static_assert(std::is_invocable_v<F&&, std::optional<V>&>, "update(k, f): f must take a std::optional<V>&");
+    decltype(auto) name = registered(key);
+    return engine_.update(name, limit, std::forward<F>(f), [&](std::uint64_t hash, V&& value) {
+      return entry::make(hash, stored(std::forward<Q>(key)), std::move(value));
+    });
   }
 
   static void remember(std::optional<V>& before, const V* current) {

@@ -24,6 +24,7 @@
 #include <turnkey/concurrent_map_keys.hpp>
 #include <turnkey/concurrent_map_reclaim.hpp>
 #include <turnkey/concurrent_map_table.hpp>
+#include <turnkey/wait_limit.hpp>
 
 namespace turnkey {
 
@@ -68,9 +69,10 @@ class map_engine {
   template <class Q, class Decide, class Make>
   void write(const Q& key, Decide&& decide, Make&& make);
 
-  // f(std::optional<value_type>&) under the key's lock. `key`: as it is compared, `make(value)` as it is stored.
+  // f(std::optional<value_type>&) under the key's lock, if that is had within the limit; whether it was. `key`: as it is
+  // compared, `make(value)` as it is stored.
   template <class F, class Make>
-  void update(const typename Entry::registered& key, F&& f, Make&& make);
+  bool update(const typename Entry::registered& key, const wait_limit& limit, F&& f, Make&& make);
 
   // visit(Entry::view) -> bool for each entry, with nothing held; see concurrent_map::range.
   template <class Visit>

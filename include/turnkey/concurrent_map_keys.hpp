@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <turnkey/wait_limit.hpp>
+
 namespace turnkey {
 
 namespace parking {
@@ -46,10 +48,10 @@ class map_key_locks {
   }
   // The key of the n-th lock with this hash that the caller itself holds and gave a key, or null.
   [[nodiscard]] const void* own_key(std::uint64_t hash, std::size_t n) noexcept;
-  // Waits for the lock of a key with this hash, and takes it. `key`, what own_key() will tell, lives as long as the hold,
-  // or is null, or any_key(): all that have this hash. One that the caller holds already (for another key) is not waited
-  // for. May throw std::bad_alloc.
-  [[nodiscard]] lock* take(std::uint64_t hash, const void* key);
+  // Waits for the lock of a key with this hash, and takes it; null if that was not had within the limit. `key`, what own_key()
+  // will tell, lives as long as the hold, or is null, or any_key(): all that have this hash. One that the caller holds already
+  // (for another key) is not waited for. May throw std::bad_alloc.
+  [[nodiscard]] lock* take(std::uint64_t hash, const void* key, const wait_limit& limit = wait_limit());
   static const void* any_key() noexcept;
 
  private:
@@ -64,6 +66,7 @@ class map_key_locks {
   [[nodiscard]] bool has_lock(std::uint64_t hash) const noexcept;
   static lock* find(const stripe& here, std::uint64_t hash, const parking::control& self) noexcept;
   static void append(stripe& here, lock& youngest) noexcept;
+  static void leave(stripe& here, lock* which) noexcept;
   void release(lock* which) noexcept;
 
   std::atomic<stripe*> stripes_{nullptr};  // made by the first take()

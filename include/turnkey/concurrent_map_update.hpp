@@ -13,15 +13,19 @@
 
 #include <turnkey/concurrent_map_engine.hpp>
 #include <turnkey/concurrent_map_keys.hpp>
+#include <turnkey/wait_limit.hpp>
 
 namespace turnkey {
 
 template <class Entry, class Hash, class Equal>
 template <class F, class Make>
-inline void map_engine<Entry, Hash, Equal>::update(const typename Entry::registered& key, F&& f, Make&& make) {
+inline bool map_engine<Entry, Hash, Equal>::update(const typename Entry::registered& key, const wait_limit& limit,
+                                                   F&& f, Make&& make) {
   const std::uint64_t hash = hash_of(key);
   refuse_reentry(hash, key);
-  const map_key_locks::hold hold(keys_, keys_.take(hash, &key));
+  map_key_locks::lock* const taken = keys_.take(hash, &key, limit);
+  if (taken == nullptr) return false;
+  const map_key_locks::hold hold(keys_, taken);
   std::optional<value_type> value;
   const std::uint64_t generation = begin_update(key, hash, value);
   std::forward<F>(f)(value);
@@ -29,6 +33,7 @@ inline void map_engine<Entry, Hash, Equal>::update(const typename Entry::registe
   const auto decide = [&](const value_type*) { return value.has_value() ? action::put : action::erase; };
   map_maker make_it([&](std::uint64_t) { return make(hash, *std::move(value)); }, [&] { return *value; });
   attempt(key, hash, decide, make_it, made, claim{.has_lock = true, .is_exclusive = true, .generation = generation});
+  return true;
 }
 
 // With the key's lock held, and a pin: changes the version of its bucket, so that every write that did not see the lock

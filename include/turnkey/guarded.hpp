@@ -21,12 +21,8 @@
 
 #include <chrono>
 #include <concepts>
-#include <cstddef>
 #include <functional>
-#include <optional>
-#include <stdexcept>
 #include <stop_token>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -197,14 +193,8 @@ class guarded {
     using result = std::invoke_result_t<F, Value>;
     check_way_out<result, T>();
     const auto hold = take();
-    if constexpr (std::is_void_v<result>) {
-      if (hold) std::invoke(std::forward<F>(f), *hold);
-      return static_cast<bool>(hold);
-    } else {
-      std::optional<std::decay_t<result>> returned;
-      if (hold) returned.emplace(std::invoke(std::forward<F>(f), *hold));
-      return returned;
-    }
+    return guarded_access::call_if(static_cast<bool>(hold),
+                                   [&]() -> result { return std::invoke(std::forward<F>(f), *hold); });
   }
 
   // `block` waits until it is called, or for as long as it likes.
@@ -238,23 +228,34 @@ class guarded {
   T value_{};
 };
 
-// Returns f(value1, value2, ...), called under all their locks, by value; a const guarded is locked for reading. Takes the
-// locks by std::lock, so in whatever order does not deadlock. Throws what f throws; the same guarded twice throws
-// std::logic_error("turnkey::with_all: a guarded is named twice") and locks nothing. Go: nothing like it.
-template <class F, class... Guarded>
+// Returns f(value1, value2, ...), called under all their locks, by value; a const guarded is locked for reading. Waits for the
+// locks first, as std::lock does: for one at a time, and holds no other meanwhile. So whatever the order, it does not
+// deadlock; but those who take fewer may overtake it, without bound. Throws what f throws, and then holds nothing; the same
+// guarded twice throws std::logic_error("turnkey::with_all: a guarded is named twice") and locks nothing. Go: nothing like it.
+template <class F, any_guarded... Guarded>
 requires(sizeof...(Guarded) > 0) auto with_all(F&& f, Guarded&... all) {
-  using result = decltype(std::invoke(std::forward<F>(f), *guarded_access::adopt(all).operator->()...));
-  constexpr bool is_a_value = (std::is_same_v<result, typename Guarded::value_type> || ...);
-  check_way_out<result, std::conditional_t<is_a_value, result, void>>();
-  const void* const each[] = {&all...};
-  for (std::size_t i = 1; i < sizeof...(Guarded); ++i) {
-    for (std::size_t k = 0; k < i; ++k) {
-      if (each[i] == each[k]) throw std::logic_error("turnkey::with_all: a guarded is named twice");
-    }
-  }
-  guarded_access::lock(guarded_access::side(all)...);
-  const std::tuple scopes(guarded_access::adopt(all)...);
-  return std::apply([&](auto&... scope) { return std::invoke(std::forward<F>(f), *scope...); }, scopes);
+  guarded_access::check<F>(all...);
+  static_cast<void>(guarded_access::lock(guarded_access::sides(all...)));
+  return guarded_access::call(std::forward<F>(f), all...);
+}
+// The same with an end, one for all the locks, as of guarded's with_for(), with_until() and with(token): if they were not all
+// had by then, none is held and f is not called. They return what f returns in a std::optional; if f returns nothing, whether
+// it was called. A time that has passed still tries once, a stop that was requested before does not.
+template <class Rep, class Period, class F, any_guarded... Guarded>
+requires(sizeof...(Guarded) > 0)
+    [[nodiscard]] auto with_all_for(const std::chrono::duration<Rep, Period>& period, F&& f, Guarded&... all) {
+  const std::chrono::nanoseconds deadline(wait_limit::after(period).deadline());
+  return guarded_access::call_within(wait_limit::time_point(deadline), std::forward<F>(f), all...);
+}
+template <class Clock, class Duration, class F, any_guarded... Guarded>
+requires(sizeof...(Guarded) > 0)
+    [[nodiscard]] auto with_all_until(const std::chrono::time_point<Clock, Duration>& when, F&& f, Guarded&... all) {
+  const std::chrono::nanoseconds deadline(wait_limit::until(when).deadline());
+  return guarded_access::call_within(wait_limit::time_point(deadline), std::forward<F>(f), all...);
+}
+template <class F, any_guarded... Guarded>
+requires(sizeof...(Guarded) > 0) [[nodiscard]] auto with_all(std::stop_token token, F&& f, Guarded&... all) {
+  return guarded_access::call_within(token, std::forward<F>(f), all...);
 }
 
 }  // namespace turnkey

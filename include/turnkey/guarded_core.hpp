@@ -3,12 +3,19 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
-#include <mutex>  // std::lock
+#include <mutex>  // std::unique_lock
+#include <optional>
+#include <stdexcept>
 #include <stop_token>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
+#include <turnkey/carries_out.hpp>
 #include <turnkey/condition_variable.hpp>
+#include <turnkey/wait_limit.hpp>
 
 // GCC warns about Clang's thread-safety attributes, which it does not know.
 #pragma GCC diagnostic push
@@ -151,8 +158,8 @@ class guarded_line {
   caller* first_ = nullptr;
 };
 
-// What with_all() may do that others may not: lock the mutex of a guarded by itself, so that std::lock can take several, and
-// make a scope of a lock that is held already. A const guarded is locked for reading.
+// What with_all() may do that others may not: lock the mutexes of several guardeds by themselves, and make a scope of a lock
+// that is held already. A const guarded is locked for reading.
 struct guarded_access {
   template <class T, class Mutex>
   static Mutex& side(guarded<T, Mutex>& g) {
@@ -171,14 +178,106 @@ struct guarded_access {
     return typename guarded<T, Mutex>::shared_scope(&g);
   }
 
-  template <class First, class... Rest>
-  [[clang::no_thread_safety_analysis]] static void lock(First&& first, Rest&&... rest) {
-    if constexpr (sizeof...(Rest) == 0) {
-      first.lock();
-    } else {
-      std::lock(first, rest...);
+  // Does not compile if f's result would carry something out, and throws if one is named twice.
+  template <class F, class... Guarded>
+  static void check(Guarded&... all) {
+    using result = decltype(call(std::declval<F>(), all...));
+    constexpr bool is_a_value = (std::is_same_v<result, typename Guarded::value_type> || ...);
+    check_way_out<result, std::conditional_t<is_a_value, result, void>>();
+    const void* const each[] = {&all...};
+    for (std::size_t i = 1; i < sizeof...(Guarded); ++i) {
+      for (std::size_t k = 0; k < i; ++k) {
+        if (each[i] == each[k]) throw std::logic_error("turnkey::with_all: a guarded is named twice");
+      }
     }
   }
+
+  // Takes all the locks, and says whether it did. As std::lock does: waits for one, tries the others, and if one of these is
+  // not free, gives back what it has and waits for that one. So it never waits while it holds something. With a limit, a time
+  // or a stop, it may give up; then, and if a mutex throws, it holds nothing.
+  template <class... Side, class... Limit>
+  static bool lock(std::tuple<Side...> sides, const Limit&... limit) {
+    return lock_each(std::index_sequence_for<Side...>(), sides, limit...);
+  }
+  template <class... Guarded>
+  static auto sides(Guarded&... all) {
+    return std::tuple<decltype(side(all))...>(side(all)...);
+  }
+
+  // f(value1, value2, ...). Their locks are held, until it returns or throws.
+  template <class F, class... Guarded>
+  static decltype(auto) call(F&& f, Guarded&... locked) {
+    const std::tuple scopes(adopt(locked)...);
+    return std::apply([&](auto&... scope) -> decltype(auto) { return std::invoke(std::forward<F>(f), *scope...); },
+                      scopes);
+  }
+  // call(), if the locks are had within the limit.
+  template <class Limit, class F, class... Guarded>
+  static auto call_within(const Limit& limit, F&& f, Guarded&... all) {
+    check<F>(all...);
+    const bool has_all = lock(sides(all...), limit);
+    return call_if(has_all, [&]() -> decltype(auto) { return call(std::forward<F>(f), all...); });
+  }
+  // What f returns in an optional, or, if it returns nothing, whether it was called.
+  template <class F>
+  static auto call_if(bool may_call, F&& f) {
+    using result = std::invoke_result_t<F>;
+    if constexpr (std::is_void_v<result>) {
+      if (may_call) std::forward<F>(f)();
+      return may_call;
+    } else {
+      std::optional<std::decay_t<result>> returned;
+      if (may_call) returned.emplace(std::forward<F>(f)());
+      return returned;
+    }
+  }
+
+ private:
+  template <class... Side, std::size_t... I, class... Limit>
+  static bool lock_each(std::index_sequence<I...>, std::tuple<Side...>& sides, const Limit&... limit) {
+    std::size_t next = 0;
+    do {
+      std::tuple holds(std::unique_lock(std::get<I>(sides), std::defer_lock)...);
+      if (!(... || (I == next && wait(std::get<I>(holds), limit...)))) return false;
+      const auto has = [&next](auto& hold, std::size_t i) {
+        if (hold.owns_lock() || hold.try_lock()) return true;
+        next = i;
+        return false;
+      };
+      if ((... && has(std::get<I>(holds), I))) {
+        (static_cast<void>(std::get<I>(holds).release()), ...);
+        return true;
+      }
+    } while (!is_over(limit...));
+    return false;
+  }
+
+  // Waits for one lock: for ever, until a time, until a stop is requested.
+  template <class Side>
+  static bool wait(std::unique_lock<Side>& hold) {
+    hold.lock();
+    return true;
+  }
+  template <class Side>
+  static bool wait(std::unique_lock<Side>& hold, const wait_limit::time_point& when) {
+    return hold.try_lock_until(when);
+  }
+  template <class Side>
+  [[clang::no_thread_safety_analysis]] static bool wait(std::unique_lock<Side>& hold, const std::stop_token& token) {
+    if (!hold.mutex()->lock(token)) return false;
+    hold = std::unique_lock(*hold.mutex(), std::adopt_lock);
+    return true;
+  }
+  // Whether there is no time for another round, though each wait in it might be short.
+  static bool is_over() noexcept { return false; }
+  static bool is_over(const wait_limit::time_point& when) { return std::chrono::steady_clock::now() >= when; }
+  static bool is_over(const std::stop_token& token) noexcept { return token.stop_requested(); }
+};
+
+// What with_all() takes: a guarded, for writing, or a const one, for reading.
+template <class G>
+concept any_guarded = requires(G& g) {
+  guarded_access::side(g);
 };
 
 }  // namespace turnkey

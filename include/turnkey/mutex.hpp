@@ -77,6 +77,8 @@ class [[clang::capability("mutex")]] mutex {
   }
 
  private:
+  friend class map_key_locks;  // waits with a wait_limit
+
   [[clang::no_thread_safety_analysis]] void do_unlock() noexcept;
   bool lock_within(const wait_limit& limit) noexcept;
 

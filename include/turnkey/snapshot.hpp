@@ -21,15 +21,21 @@
 // forbid - `mutable` members, what pointers in T point to - is as unsynchronised as ever.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>  // std::unique_lock
+#include <stop_token>
 #include <type_traits>
 #include <utility>
 
 #include <turnkey/mutex.hpp>
 #include <turnkey/snapshot_core.hpp>
+
+// GCC warns about Clang's thread-safety attributes, which it does not know.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wattributes"
 
 namespace turnkey {
 
@@ -108,8 +114,33 @@ class snapshot {
   [[nodiscard]] snapshot_ptr<T> load() const noexcept { return snapshot_ptr<T>(core_.acquire()); }
 
   // Replaces the current version. Waits for other writers. Throws what moving T throws, and std::bad_alloc. Go: Store.
-  void store(T value) {
-    write([&] { return std::make_unique<version>(std::move(value)); });
+  void store(T value) { write(std::unique_lock(writers_), holding(value)); }
+  // The same with an end, for the wait: false if it was still another writer's turn after `period`, at `when`, or when a stop
+  // is requested. Then nothing has changed, and `value` has not been moved from; one that is not to be moved is copied first.
+  // A time that has passed still tries once, a stop that was requested before does not.
+  template <class Rep, class Period>
+  [[nodiscard]] bool store_for(const std::chrono::duration<Rep, Period>& period, T&& value) {
+    return write(std::unique_lock(writers_, period), holding(value));
+  }
+  template <class Rep, class Period>
+  [[nodiscard]] bool store_for(const std::chrono::duration<Rep, Period>& period,
+                               const T& value) requires std::is_copy_constructible_v<T> {
+    return store_for(period, T(value));
+  }
+  template <class Clock, class Duration>
+  [[nodiscard]] bool store_until(const std::chrono::time_point<Clock, Duration>& when, T&& value) {
+    return write(std::unique_lock(writers_, when), holding(value));
+  }
+  template <class Clock, class Duration>
+  [[nodiscard]] bool store_until(const std::chrono::time_point<Clock, Duration>& when,
+                                 const T& value) requires std::is_copy_constructible_v<T> {
+    return store_until(when, T(value));
+  }
+  [[nodiscard]] bool store(std::stop_token token, T&& value) {
+    return write(lock_unless_stopped(std::move(token)), holding(value));
+  }
+  [[nodiscard]] bool store(std::stop_token token, const T& value) requires std::is_copy_constructible_v<T> {
+    return store(std::move(token), T(value));
   }
 
   // Copies the current version, calls f(copy) and makes that the current version, as one step for all other writers.
@@ -117,11 +148,20 @@ class snapshot {
   // nothing has changed. Go: a mutex around Load and Store, or a loop of CompareAndSwap.
   template <class F>
   void update(F&& f) {
-    write([&] {
-      auto next = std::make_unique<version>(*load());
-      std::forward<F>(f)(next->value);
-      return next;
-    });
+    write(std::unique_lock(writers_), changed_by<F>(f));
+  }
+  // The same with an end, for the wait, as store_for() and its like: if they return false, f was not called.
+  template <class Rep, class Period, class F>
+  [[nodiscard]] bool update_for(const std::chrono::duration<Rep, Period>& period, F&& f) {
+    return write(std::unique_lock(writers_, period), changed_by<F>(f));
+  }
+  template <class Clock, class Duration, class F>
+  [[nodiscard]] bool update_until(const std::chrono::time_point<Clock, Duration>& when, F&& f) {
+    return write(std::unique_lock(writers_, when), changed_by<F>(f));
+  }
+  template <class F>
+  [[nodiscard]] bool update(std::stop_token token, F&& f) {
+    return write(lock_unless_stopped(std::move(token)), changed_by<F>(f));
   }
 
  private:
@@ -131,13 +171,31 @@ class snapshot {
     static_cast<void>(next.release());
     return before;
   }
-  // What was there goes when others may write again: its destructor can be anything.
+  // What make the next version.
+  static auto holding(T& value) {
+    return [&value] { return std::make_unique<version>(std::move(value)); };
+  }
+  template <class F>
+  auto changed_by(std::remove_reference_t<F>& f) {
+    return [this, &f] {
+      auto next = std::make_unique<version>(*load());
+      std::forward<F>(f)(next->value);
+      return next;
+    };
+  }
+  [[clang::no_thread_safety_analysis]] std::unique_lock<mutex> lock_unless_stopped(std::stop_token token) {
+    if (!writers_.lock(std::move(token))) return {};
+    return std::unique_lock(writers_, std::adopt_lock);
+  }
+  // If it is this writer's turn, makes the next version; whether it was. What was there goes when others may write again: its
+  // destructor can be anything.
   template <class Make>
-  void write(Make make) {
-    std::unique_lock hold(writers_);
+  bool write(std::unique_lock<mutex> turn, Make make) {
+    if (!turn) return false;
     const std::uint32_t before = publish(make());
-    hold.unlock();
+    turn.unlock();
     snapshot_core::retire(before);
+    return true;
   }
 
   mutex writers_;
@@ -145,3 +203,5 @@ class snapshot {
 };
 
 }  // namespace turnkey
+
+#pragma GCC diagnostic pop

@@ -124,7 +124,8 @@ const void* map_key_locks::any_key() noexcept {
 }
 
 // It returns with the key's lock held, and release() is called with it.
-[[clang::no_thread_safety_analysis]] map_key_locks::lock* map_key_locks::take(std::uint64_t hash, const void* key) {
+[[clang::no_thread_safety_analysis]] map_key_locks::lock* map_key_locks::take(std::uint64_t hash, const void* key,
+                                                                              const wait_limit& limit) {
   stripe& here = stripes()[hash % stripe_count];
   parking::control& self = parking::control::current();
   std::unique_ptr<lock> made;
@@ -142,7 +143,10 @@ const void* map_key_locks::any_key() noexcept {
       break;
     }
   }
-  mine->mu.lock();
+  if (!mine->mu.lock_within(limit)) {
+    leave(here, mine);
+    return nullptr;
+  }
   mine->owner.store(&self, std::memory_order_relaxed);
   mine->key = key;
   return mine;
@@ -152,6 +156,11 @@ const void* map_key_locks::any_key() noexcept {
   stripe& here = stripes_.load(std::memory_order_acquire)[which->hash % stripe_count];
   which->owner.store(nullptr, std::memory_order_relaxed);
   which->mu.unlock();
+  leave(here, which);
+}
+
+// One of its users less. It neither holds it nor waits for it any more.
+void map_key_locks::leave(stripe& here, lock* which) noexcept {
   const latch_scope latched_here(here.latch);
   if (--which->users != 0) return;
   lock* const first = here.first.load(std::memory_order_relaxed);

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "stress/mix.hpp"
 #include "support.hpp"
 
 using support::stage;
@@ -50,15 +52,31 @@ Value make(std::int64_t key, std::int64_t number) {
 template <class Map, class Value>
 void mix() {
   support::stress().run(2048, [](const stage& where, int size, std::uint64_t seed) {
+    constexpr std::size_t actors = 6;
     Map m;
+    support::stop_switches<actors> switches;
+    std::atomic<bool> is_over{false};
+    support::crew stopper(where);
+    stopper.start([&] { support::keep_stopping(switches, is_over, seed); });
     support::crew others(where);
-    for (std::uint64_t me = 0; me < 6; ++me) {
+    for (std::size_t me = 0; me < actors; ++me) {
       others.start([&, me] {
         support::dice luck(seed + me);
         for (int i = 0; i < size; ++i) {
           const std::int64_t k = luck.roll(luck.roll(2) == 0 ? 4 : 2 * size);
           const Value a = make<Value>(k, luck.roll(3));
           const Value b = make<Value>(k, luck.roll(3));
+          bool is_changed = false;
+          bool is_called = false;
+          const auto change = [&](std::optional<Value>& it) {
+            is_called = true;
+            if (it) {
+              EXPECT_TRUE(it->is_whole(k));
+            }
+            luck.dawdle();
+            it.reset();
+            if (luck.roll(3) != 0) it.emplace(a);
+          };
           switch (luck.roll(luck.roll(20) == 0 ? 12 : 9)) {
             case 0: m.store(k, a); break;
             case 1: m.load_or_store(k, a); break;
@@ -67,14 +85,13 @@ void mix() {
             case 4: m.compare_and_swap(k, a, b); break;
             case 5: m.compare_and_delete(k, a); break;
             case 6:
-              m.update(k, [&](std::optional<Value>& it) {
-                if (it) {
-                  EXPECT_TRUE(it->is_whole(k));
-                }
-                luck.dawdle();
-                it.reset();
-                if (luck.roll(3) != 0) it.emplace(a);
-              });
+              is_changed = true;
+              switch (luck.roll(3)) {
+                case 0: is_changed = m.update_for(luck.moment(), k, change); break;
+                case 1: is_changed = m.update(switches.renew(me), k, change); break;
+                default: m.update(k, change);
+              }
+              EXPECT_EQ(is_changed, is_called);
               break;
             case 9: {
               std::set<std::int64_t> met;
@@ -99,6 +116,8 @@ void mix() {
       });
     }
     others.join();
+    is_over = true;
+    stopper.join();
     std::size_t met = 0;
     m.range([&](std::int64_t, const Value&) { return ++met > 0; });
     EXPECT_EQ(met, m.size());

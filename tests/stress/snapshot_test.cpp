@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "stress/mix.hpp"
 #include "support.hpp"
 
 using support::stage;
@@ -48,6 +49,7 @@ using pointer = turnkey::snapshot_ptr<version>;
 // end. No version is used after its end, and none is left over.
 TEST(SnapshotStress, DestroysEachVersionOnceAndNotBeforeItsLastPointer) {
   support::stress().run(512, [](const stage& where, int size, std::uint64_t seed) {
+    constexpr std::size_t actors = 7;
     constexpr std::size_t homes = 3;
     constexpr std::size_t shelves = 8;
     std::atomic<int> living{0};
@@ -59,23 +61,40 @@ TEST(SnapshotStress, DestroysEachVersionOnceAndNotBeforeItsLastPointer) {
         pointer held;
       };
       std::array<shelf, shelves> passed_on;
+      support::stop_switches<actors> switches;
+      std::atomic<bool> is_over{false};
+      support::crew stopper(where);
+      stopper.start([&] { support::keep_stopping(switches, is_over, seed); });
       {
         support::crew others(where);
-        for (std::uint64_t me = 0; me < 7; ++me) {
+        for (std::size_t me = 0; me < actors; ++me) {
           others.start([&, me] {
             support::dice luck(seed + me);
             pointer mine;
             for (int i = 0; i < size; ++i) {
               turnkey::snapshot<version>& home = *all[static_cast<std::size_t>(luck.roll(homes))];
-              switch (luck.roll(10)) {
+              const auto change = [&](version& copy) {
+                EXPECT_TRUE(copy.is_good());
+                copy.a = luck.next();
+                copy.b = ~copy.a;
+              };
+              switch (luck.roll(12)) {
                 case 0: home.store(version(living, luck.next())); break;
-                case 1:
-                  home.update([&](version& copy) {
-                    EXPECT_TRUE(copy.is_good());
-                    copy.a = luck.next();
-                    copy.b = ~copy.a;
-                  });
+                case 1: home.update(change); break;
+                case 10: {
+                  const version next(living, luck.next());
+                  static_cast<void>(luck.roll(2) == 0 ? home.store_for(luck.moment(), next)
+                                                      : home.store(switches.renew(me), next));
                   break;
+                }
+                case 11: {
+                  bool is_called = false;
+                  const auto note = [&](version& copy) { is_called = true, change(copy); };
+                  const bool is_changed =
+                      luck.roll(2) == 0 ? home.update_for(luck.moment(), note) : home.update(switches.renew(me), note);
+                  EXPECT_EQ(is_changed, is_called);
+                  break;
+                }
                 case 2:
                 case 3: {
                   shelf& there = passed_on[static_cast<std::size_t>(luck.roll(shelves))];
@@ -102,6 +121,8 @@ TEST(SnapshotStress, DestroysEachVersionOnceAndNotBeforeItsLastPointer) {
           });
         }
       }
+      is_over = true;
+      stopper.join();
     }
     EXPECT_EQ(living, 0);
   });
