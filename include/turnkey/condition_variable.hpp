@@ -84,6 +84,7 @@ class condition_variable {
   // The same until a stop is requested: what pred() says at the end. As std::condition_variable_any. Go: nothing.
   template <class Lock, class Predicate>
   bool wait(Lock& lock, std::stop_token token, Predicate pred) {
+    if (!token.stop_possible()) return wait_within(wait_limit(), lock, pred);
     stop_watch watch(std::move(token));
     return wait_within(wait_limit::stopped_by(watch), lock, pred);
   }

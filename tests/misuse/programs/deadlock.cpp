@@ -140,6 +140,10 @@ void after_work() {
 // A token that can never be stopped and a limit that never comes are no help.
 void unlimited_limits() {
   go({.name = "stoppable by nobody"}, [] { (void)tokens.acquire(std::stop_token()); });
+  go({.name = "stoppable by nobody, for condition"}, [] {
+    std::unique_lock hold(second_mu);
+    changed.wait(hold, std::stop_token(), [] { return false; });
+  });
   go({.name = "until the end of time"}, [] { (void)tokens.try_acquire_for(std::chrono::nanoseconds::max()); });
   never.wait();
 }
