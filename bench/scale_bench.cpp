@@ -129,8 +129,9 @@ const registration locks([](suite& all) {
 
 // ---- those that wait: S6 to S11 --------------------------------------------------------------------------------------------------
 
-// Long enough for the last who has said that he is about to wait to do so. If he does not, one figure is a little wrong.
-void settle() { turnkey::this_goroutine::sleep_for(200us); }
+// Long enough for the last who has said that he is about to wait to do so; a writer gives way for 1 ms before that. If he does not,
+// one figure is wrong.
+void settle() { turnkey::this_goroutine::sleep_for(2ms); }
 
 constexpr int least_woken = 1000;
 
