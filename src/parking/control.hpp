@@ -52,6 +52,8 @@ class control {
   [[nodiscard]] std::uint32_t token() const noexcept { return token_; }
   // What current_token is while it runs: 0 if its locks are watched, so that locking takes the way that tells the watcher.
   [[nodiscard]] std::uint32_t quick_token() const noexcept { return quick_token_; }
+  // Its locks are watched from now on, as those of all that come after it are. Called by itself.
+  void lose_quick_token() noexcept { quick_token_ = 0; }
   // What it waits for, or null. For reports: may be out of date at once.
   [[nodiscard]] waiter* waiting() const noexcept { return waiting_.load(std::memory_order_acquire); }
 

@@ -25,6 +25,7 @@ constinit std::atomic<const tracer*> the_tracer{nullptr};
 void watch_locks(const lock_watcher& watcher) noexcept {
   platform::forgo_rseq();
   are_locks_watched.store(true, std::memory_order_relaxed);
+  if (current_control != nullptr) current_control->lose_quick_token();
   set_current_token(0);
   the_lock_watcher.store(&watcher, std::memory_order_release);
 }

@@ -191,7 +191,7 @@ TEST(Trace, RecordsNothingUnlessAskedFor) {
 
 TEST(Trace, CanBeStartedByTheProgramItself) {
   const outcome end = run("trace", {"by itself"});
-  EXPECT_EQ(end.out, "started: 1, again: 1\n1\nend\n") << end;
+  EXPECT_EQ(end.out, "started: 1, again: 1\n1\nlocks: 3\nend\n") << end;
 }
 
 TEST(TraceVariables, SayInOneLineWhatIsWrongAndTheProgramGoesOn) {

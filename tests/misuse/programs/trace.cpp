@@ -197,6 +197,11 @@ void start_by_itself() {
   std::printf("started: %d, again: %d\n", turnkey::diagnostics::start_trace(), turnkey::diagnostics::start_trace());
   in_goroutine("one", [] {});
   std::printf("%d\n", read_trace().size() >= 4);
+  turnkey::mutex mu;
+  for (int i = 0; i < 3; ++i) const std::scoped_lock again(mu);
+  std::printf("locks: %td\n", std::ranges::count_if(read_trace(), [&mu](const turnkey::diagnostics::trace_event& each) {
+                return each.what == turnkey::diagnostics::trace_event::kind::locks && each.object == &mu;
+              }));
 }
 
 void write_here() {
