@@ -29,6 +29,10 @@ void pause() noexcept {
 
 void pause(int n) noexcept {
   for (; n > 0; --n) pause();
+#if defined(__x86_64__)
+  // Holds back what comes after the loop until the loop is known to be over (docs/decisions/0020-no-look-ahead.md). `isb` does so by itself.
+  __builtin_ia32_lfence();
+#endif
 }
 
 namespace {

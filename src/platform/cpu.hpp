@@ -5,7 +5,7 @@ namespace turnkey::platform {
 
 // Tells the core that this is a spin loop. About 10 to 60 ns.
 void pause() noexcept;
-// pause(), n times.
+// pause(), n times. What the caller looks at afterwards is not loaded earlier, not even speculatively.
 void pause(int n) noexcept;
 
 // The CPUs that this process may use: the affinity mask, capped by the cgroup's CPU quota (v2 and v1) rounded up.
