@@ -203,9 +203,10 @@ class checked_map {
   template <class Key>
   V& at_or_new(Key&& key) {
     map_guard::write once(guard_);
-    const auto result = map_.try_emplace(std::forward<Key>(key));
-    if (result.second) once.change();
-    return result.first->second;
+    auto [where, is_new] = map_.try_emplace(std::forward<Key>(key));  // if const, GCC asks is_new on each way
+    if (!is_new) return *once.end_with(&where->second);
+    once.end(1);
+    return where->second;
   }
   template <class Add>
   std::pair<iterator, bool> added(Add add) {
@@ -222,8 +223,8 @@ class checked_map {
     return given;
   }
 
+  map_guard guard_;  // first, so that its address takes no instruction
   Map map_;
-  map_guard guard_;
 };
 
 // Forward only. Fatal to use (other than to compare, assign and destroy) once an element has come or gone, and at the end. A

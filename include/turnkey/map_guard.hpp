@@ -88,6 +88,12 @@ class map_guard {
       guard_.leave_changed(step);
       has_ended_ = true;
     }
+    // The write is over, and nothing has come or gone. Returns `found`, which its caller is going to return.
+    template <class T>
+    [[nodiscard, gnu::always_inline]] T* end_with(T* found) noexcept {
+      has_ended_ = true;
+      return static_cast<T*>(guard_.leave_with(found));
+    }
     // What an iterator that the write returns must remember.
     [[nodiscard, gnu::no_sanitize_thread]] changes after() const noexcept {
       return state::settled(guard_.state_ + state::free + (has_changed_ ? 1 : 0));
@@ -128,6 +134,13 @@ class map_guard {
     if (state::is_negative(now() += step)) [[unlikely]]
       leave_slow();
   }
+  // `found` goes through the slow path and comes back, so that no register is saved for it on the quick one.
+  [[gnu::no_sanitize_thread]] void* leave_with(void* found) noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (state::is_negative(now() += state::free)) [[unlikely]]
+      return leave_slow_with(found);
+    return found;
+  }
   [[gnu::no_sanitize_thread]] void leave_changed(half step) noexcept {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (is_watched_) [[unlikely]]
@@ -136,6 +149,7 @@ class map_guard {
   }
   void note_changer(half step) noexcept;
   void leave_slow() noexcept;
+  void* leave_slow_with(void* found) noexcept;
   [[noreturn]] void fail_read() const noexcept;
   [[noreturn]] void fail_iterate(changes since) const noexcept;
   [[noreturn]] void fail_write() const noexcept;

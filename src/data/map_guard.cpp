@@ -261,6 +261,11 @@ struct map_guard_report {
   data::map_guard_report::of_write(*this, state::free, true);
 }
 
+[[gnu::noinline, gnu::cold]] void* map_guard::leave_slow_with(void* found) noexcept {
+  leave_slow();
+  return found;
+}
+
 [[gnu::noinline, gnu::cold]] void map_guard::fail_read() const noexcept { data::map_guard_report::of_read(*this); }
 [[gnu::noinline, gnu::cold]] void map_guard::fail_iterate(changes since) const noexcept {
   data::map_guard_report::of_iteration(*this, since);
