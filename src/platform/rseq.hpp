@@ -24,6 +24,12 @@ bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t expected,
 bool restartable_store_pair(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::uint32_t desired,
                             std::uint32_t behind) noexcept;
 
+// If `guard` is 0 and word == expected, stores `desired`, with release order, by a plain store as its last step, and returns true.
+// False if one of them is something else, or the thread was interrupted. For words of 32 or 64 bits. Only if is_rseq_registered.
+template <class T>
+bool restartable_store_unless(const std::atomic<std::uint32_t>& guard, std::atomic<T>& word, T expected,
+                              T desired) noexcept;
+
 // If word has none of `flags`, adds to the calling CPU's cell of those that `cells` points to, with release order after an
 // acquiring load of the word, and returns true. False if it has one, the thread was interrupted, or the CPU's number is not
 // below `cpus`. CPU n's cell is n * per_cpu_stride bytes behind CPU 0's, to which `cells` points. Only if has_rseq was true once.
@@ -96,6 +102,35 @@ inline bool restartable_store(std::atomic<std::uint32_t>& word, std::uint32_t ex
 inline bool restartable_store_pair(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::uint32_t desired,
                                    std::uint32_t behind) noexcept {
   return restartable_store_of(word, expected, std::uint64_t{behind} << 32 | desired);
+}
+
+template <class T>
+inline bool restartable_store_unless(const std::atomic<std::uint32_t>& guard, std::atomic<T>& word, T expected,
+                                     T desired) noexcept {
+#if defined(__x86_64__)
+  static_assert(sizeof(T) == 4 || sizeof(T) == 8);
+  // order: release -- a plain x86 store is one. The guard is looked at first, so that the word is as who has cleared it left it.
+  asm goto(TURNKEY_RSEQ_BEGIN
+           "cmpl $0, %[guard]\n\t"
+           "jne %l[failed]\n\t"
+           "cmp %[expected], %[word]\n\t"
+           "jne %l[failed]\n\t"
+           "mov %[desired], %[word]\n" TURNKEY_RSEQ_END
+           :
+           : [offset] "r"(rseq_offset), [guard] "m"(guard), [word] "m"(word), [expected] "r"(expected),
+             [desired] "r"(desired)
+           : "rax", "memory", "cc"
+           : failed);
+  return true;
+failed:
+  return false;
+#else
+  static_cast<void>(guard);
+  static_cast<void>(word);
+  static_cast<void>(expected);
+  static_cast<void>(desired);
+  return false;
+#endif
 }
 
 template <class Cell>

@@ -23,7 +23,8 @@ namespace turnkey {
 namespace runtime {
 
 void launcher::require_scheduler(const char* complaint) {
-  if (!scheduler::start()) throw std::system_error(EAGAIN, std::generic_category(), complaint);
+  if (!scheduler::is_started() && !scheduler::start()) [[unlikely]]
+    throw std::system_error(EAGAIN, std::generic_category(), complaint);
 }
 
 goroutine* launcher::make(const goroutine_options* options, std::size_t size, std::size_t align, void (*run)(void*),
@@ -39,11 +40,12 @@ goroutine* launcher::make(const goroutine_options* options, std::size_t size, st
   if (g == nullptr) throw std::bad_alloc();
   g->run_ = run;
   g->has_started_ = false;
-  g->stack_class_ = goroutine_pool::class_of(options != nullptr ? options->stack_size : 0);
+  g->stack_class_ = options != nullptr ? goroutine_pool::class_of(options->stack_size) : goroutine_pool::default_class;
   g->exceptions_ = {};
   g->creation_site_ = site;
   g->creator_ = here != nullptr && here->running() != nullptr ? here->running()->id() : 0;
-  set_name(*g, options != nullptr ? options->name : std::string_view());
+  g->name_length_ = 0;
+  if (options != nullptr) set_name(*g, options->name);
   const std::size_t used = g->name_length_ != 0 ? goroutine::name_size : 0;
   // Under ThreadSanitizer the callable is allocated: it then knows that the next one at that place is another.
   g->is_callable_allocated_ = size > goroutine::room_size - used || align > 16 || platform::is_tsan;

@@ -1,13 +1,15 @@
 // The goroutines that are ready to run on one worker. Its owner pushes and pops; thieves take from the same end as the
 // owner's pop, so it is first in, first out.
 //
-// A ring: [head, tail) are filled. The owner alone moves tail; head is moved by whoever takes, by compare-and-swap. What
+// A ring: [head, tail) are filled. The owner alone moves tail; head is moved by whoever takes: see queue_ownership.hpp. What
 // does not fit goes to the overflow queue under a lock, and back from it half a ring at a time.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+
+#include "runtime/queue_ownership.hpp"
 
 namespace turnkey::runtime {
 
@@ -29,12 +31,11 @@ class run_queue {
   }
 
   // Owner only. Null: empty.
-  goroutine* pop() noexcept {
+  goroutine* pop(queue_ownership& mine) noexcept {
     std::uint32_t head = head_.load(std::memory_order_relaxed);
     while (head != tail_.load(std::memory_order_relaxed)) {
       goroutine* const g = slots_[head % capacity].load(std::memory_order_relaxed);
-      // order: acq_rel -- release pairs with push(); acquire: if a thief moved head since, its reads come first.
-      if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel, std::memory_order_relaxed)) return g;
+      if (mine.change(head_, head, head + 1)) return g;
     }
     return nullptr;
   }
@@ -45,7 +46,7 @@ class run_queue {
     return slots_[(head_.load(std::memory_order_relaxed) + n) % capacity].load(std::memory_order_relaxed);
   }
 
-  // Takes the first, from any thread. Null: empty.
+  // Takes the first, for a thief on a visit. Null: empty.
   goroutine* steal_one() noexcept {
     // order: acquire -- see push() and steal_half().
     std::uint32_t head = head_.load(std::memory_order_acquire);
@@ -56,7 +57,7 @@ class run_queue {
     return nullptr;
   }
 
-  // Moves half of `victim` into this one, whose owner calls, and which is empty. Returns how many.
+  // Moves half of `victim`, on a visit to it, into this one, whose owner calls, and which is empty. Returns how many.
   std::uint32_t steal_half(run_queue& victim) noexcept {
     const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
     // order: acquire -- see push() and pop().

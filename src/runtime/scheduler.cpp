@@ -280,7 +280,8 @@ bool scheduler::enter_blocking(worker& w) noexcept {
 }
 
 void scheduler::leave_blocking(worker& w) noexcept {
-  w.is_blocked_.store(false, std::memory_order_relaxed);
+  // order: seq_cst -- pairs with a thief's visit: see invariant T in queue_ownership.hpp.
+  w.is_blocked_.store(false, std::memory_order_seq_cst);
   status_.fetch_add(active_one - blocked_one, std::memory_order_seq_cst);
   monitor::note_activity();
 }

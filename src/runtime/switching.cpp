@@ -42,8 +42,9 @@ inline void worker::ready(goroutine* g) noexcept {
 
 // One goroutine more than this worker's next one is work for another; that alone is not worth a wake.
 void worker::ready_instead(goroutine* g) noexcept {
-  // order: acq_rel -- release as in ready(); acquire pairs with nothing but a former owner of this worker.
-  goroutine* const kicked = next_.exchange(g, std::memory_order_acq_rel);
+  goroutine* kicked = next_.load(std::memory_order_relaxed);
+  while (!ownership_.change(next_, kicked, g)) {
+  }
   if (kicked != nullptr) ready_last(kicked);
 }
 

@@ -20,9 +20,11 @@ namespace turnkey::runtime {
 namespace {
 
 constexpr std::uint32_t common_batch = 64;  // taken from the common queue at once
+constexpr int steal_looks = 16;             // at a ring that has just become empty, 50 ns apart
 constexpr std::int64_t search_time = 10'000;
 constexpr std::int64_t shortest_nap = 50'000;
 constexpr std::int64_t longest_nap = 500'000;
+constexpr std::int64_t worth_while = 200'000;  // the lookout's help was, if it has to do for so long
 constexpr std::int64_t watch_longer =
     5'000'000;  // the lookout goes on napping for so long after the last one has gone idle
 constexpr std::int64_t surplus_patience = 1'000'000'000;  // a thread that nobody needed for so long ends
@@ -100,7 +102,7 @@ goroutine* worker::pick() noexcept {
     g = take_common();
     if (g == nullptr && timer_queue::earliest_of(index_ % timer_queue::shards) != platform::no_deadline &&
         timer_queue::fire_shard(index_ % timer_queue::shards, platform::now()) != 0) {
-      g = next_.exchange(nullptr, std::memory_order_acquire);
+      g = take_next();
     }
   }
   return g;
@@ -142,9 +144,23 @@ goroutine* worker::search() noexcept {
   return g;
 }
 
+// For a thief on a visit to this worker: g, if that is still next. Null: it is not.
+goroutine* worker::steal_next(goroutine* g) noexcept {
+  // order: acquire -- pairs with ready().
+  if (g == nullptr || !next_.compare_exchange_strong(g, nullptr, std::memory_order_acquire)) return nullptr;
+  return g;
+}
+
 // Takes half of what another worker has.
 goroutine* worker::steal_from(worker& victim) noexcept {
-  if (ring_.steal_half(victim.ring_) != 0) return ring_.pop();
+  if (victim.ring_.size() != 0) {
+    const queue_ownership::visit visit(victim.ownership_, victim.is_blocked_);
+    // Where two run by turns it is empty for half of the time.
+    for (int looks = 0; looks < steal_looks; ++looks) {
+      if (ring_.steal_half(victim.ring_) != 0) return ring_.pop(ownership_);
+      platform::pause(2);
+    }
+  }
   goroutine* first = nullptr;
   const std::uint32_t left_over = victim.overflow_.size();
   const std::uint32_t half = left_over - left_over / 2;
@@ -173,10 +189,11 @@ goroutine* worker::take_from_blocked() noexcept {
   goroutine* g = nullptr;
   any_other([&](worker& other) {
     if (!other.is_blocked()) return false;
-    g = other.next_.load(std::memory_order_relaxed);
-    // order: acquire -- pairs with ready().
-    if (g != nullptr && other.next_.compare_exchange_strong(g, nullptr, std::memory_order_acquire)) return true;
-    g = other.ring_.steal_one();
+    if (other.next_.load(std::memory_order_relaxed) != nullptr || other.ring_.size() != 0) {
+      const queue_ownership::visit visit(other.ownership_, other.is_blocked_);
+      g = other.steal_next(other.next_.load(std::memory_order_relaxed));
+      if (g == nullptr) g = other.ring_.steal_one();
+    }
     if (g == nullptr) other.overflow_.pop(1, [&](goroutine* first) { g = first; });
     return g != nullptr;
   });
@@ -210,10 +227,9 @@ goroutine* worker::watch_for_surplus() noexcept {
       if (g != nullptr) return true;
     }
     if (next != nullptr && is_still && ((other.seen_next_ == next && has_room) || other.is_blocked())) {
-      g = next;
-      // order: acquire -- pairs with ready().
-      if (other.next_.compare_exchange_strong(g, nullptr, std::memory_order_acquire)) return true;
-      g = nullptr;
+      const queue_ownership::visit visit(other.ownership_, other.is_blocked_);
+      g = other.steal_next(next);
+      if (g != nullptr) return true;
     }
     other.seen_tick_ = tick;
     other.seen_next_ = next;
@@ -221,6 +237,19 @@ goroutine* worker::watch_for_surplus() noexcept {
     return false;
   });
   return g;
+}
+
+// The lookout's first nap: the longest if it had little to do since it last was the lookout. Goroutines that pass something
+// round, or are many and short, look like a surplus whenever it comes by. What it takes from them it gets for the price of a
+// fence, they run on another CPU, where nothing of theirs is warm, and it is idle again at once.
+std::int64_t worker::first_nap(std::int64_t now) noexcept {
+  if (now - left_rest_at_ >= worth_while) return shortest_nap;
+  any_other([](worker& other) {  // what it saw then counts no more
+    other.seen_next_ = nullptr;
+    other.seen_surplus_ = false;
+    return false;
+  });
+  return longest_nap;
 }
 
 // This worker is not active any more. Returns when it is again, with a goroutine or to search for one - or, with
@@ -246,8 +275,8 @@ goroutine* worker::rest() noexcept {
 
   goroutine* g = nullptr;
   crowded_looks_ = 0;
-  std::int64_t nap = shortest_nap;
   std::int64_t last_active = platform::now();
+  std::int64_t nap = first_nap(last_active);
   for (;;) {
     // order: relaxed -- a futex word; what it announces is looked at below, after the exchange.
     const bool was_woken = wake_.exchange(0, std::memory_order_seq_cst) != 0;
@@ -272,6 +301,7 @@ goroutine* worker::rest() noexcept {
     if (scheduler::common_.size() == 0) platform::futex_wait(wake_, 0, until);
     nap = std::min(nap * 2, longest_nap);
   }
+  left_rest_at_ = platform::now();
   scheduler::lookout_deadline_.store(INT64_MIN, std::memory_order_relaxed);
   scheduler::lookout_.store(nullptr, std::memory_order_seq_cst);
   scheduler::status_.fetch_and(~scheduler::watching, std::memory_order_seq_cst);

@@ -15,6 +15,7 @@
 #include "runtime/goroutine.hpp"
 #include "runtime/goroutine_list.hpp"
 #include "runtime/goroutine_pool.hpp"
+#include "runtime/queue_ownership.hpp"
 #include "runtime/run_queue.hpp"
 
 namespace turnkey::runtime {
@@ -90,6 +91,7 @@ class alignas(128) worker {
   goroutine* pick() noexcept;
   goroutine* pick_quickly() noexcept;
   goroutine* take_own() noexcept;
+  goroutine* take_next() noexcept;
   void await_burst() noexcept;
   void prefetch() const noexcept;
   goroutine* take_ring() noexcept;
@@ -102,7 +104,9 @@ class alignas(128) worker {
   bool any_other(F f) const noexcept;
   goroutine* take_from_blocked() noexcept;
   goroutine* watch_for_surplus() noexcept;
+  std::int64_t first_nap(std::int64_t now) noexcept;
   [[nodiscard]] bool shares_cpu() const noexcept;
+  goroutine* steal_next(goroutine* g) noexcept;
   goroutine* steal_from(worker& victim) noexcept;
   goroutine* rest() noexcept;
   bool sleep_until_woken() noexcept;
@@ -124,6 +128,7 @@ class alignas(128) worker {
   goroutine* fresh_ = nullptr;  // picked, and to be given its stack; see leave_under_tsan
   bool is_ending_ = false;
   std::uint32_t crowded_looks_ = 0;  // of the lookout, one after the other
+  std::int64_t left_rest_at_ = 0;    // when it last ceased to be the lookout
   platform::vain_tries vain_waits_;  // for a burst
   bool is_next_in_a_row_ = false;    // the last one was taken from next_, not from the queue
   std::int64_t slice_start_ = 0;     // when one was last taken from the queue
@@ -133,6 +138,7 @@ class alignas(128) worker {
 
   // Read by others.
   alignas(64) std::atomic<goroutine*> next_{nullptr};  // the one made ready last runs next
+  queue_ownership ownership_;                          // of next_ and ring_
   std::atomic<std::uint32_t> tick_{0};                 // counts what it runs
   std::atomic<std::int64_t> clock_{0};                 // set by the monitor, too
   std::atomic<bool> is_blocked_{false};
@@ -173,11 +179,18 @@ inline void worker::prefetch() const noexcept {
 }
 
 inline goroutine* worker::take_ring() noexcept {
-  if (goroutine* const g = ring_.pop()) {
+  if (goroutine* const g = ring_.pop(ownership_)) {
     prefetch();
     return g;
   }
   return overflow_.size() == 0 ? nullptr : take_overflow();
+}
+
+inline goroutine* worker::take_next() noexcept {
+  goroutine* g = next_.load(std::memory_order_relaxed);
+  while (g != nullptr && !ownership_.change<goroutine*>(next_, g, nullptr)) {
+  }
+  return g;
 }
 
 inline goroutine* worker::take_own() noexcept {
@@ -186,8 +199,7 @@ inline goroutine* worker::take_own() noexcept {
     // the queue waiting for ever.
     is_next_in_a_row_ = true;
     if (clock() - slice_start_ <= time_slice) [[likely]] {
-      // order: acquire -- as in ready_instead().
-      if (goroutine* const g = next_.exchange(nullptr, std::memory_order_acquire)) return g;
+      if (goroutine* const g = take_next()) return g;
     }
   }
   if (is_next_in_a_row_) {
@@ -195,8 +207,7 @@ inline goroutine* worker::take_own() noexcept {
     slice_start_ = clock();
   }
   if (goroutine* const g = take_ring()) return g;
-  return next_.load(std::memory_order_relaxed) == nullptr ? nullptr
-                                                          : next_.exchange(nullptr, std::memory_order_acquire);
+  return take_next();
 }
 
 }  // namespace turnkey::runtime
