@@ -14,8 +14,12 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <mutex>
+#include <numeric>
 #include <thread>
+#include <type_traits>
+#include <vector>
 
 #include "rivals.hpp"
 
@@ -54,6 +58,42 @@ void raise(std::atomic<T>& highest, T value) {
   if (value > highest.load(std::memory_order_relaxed)) highest.store(value, std::memory_order_relaxed);
 }
 
+// What look() saw when the time that counts began and when it ended, and the nanoseconds in between. Called by a thread of its own,
+// while the contenders are at it, who do as `now` says.
+template <class Look>
+struct period {
+  std::invoke_result_t<Look> first;
+  std::invoke_result_t<Look> last;
+  double elapsed;
+
+  period(std::atomic<int>& now, Look look) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    first = look();
+    const auto start = clock::now();
+    now.store(measuring, std::memory_order_relaxed);
+    std::this_thread::sleep_for(current_settings().duration);
+    last = look();
+    elapsed = nanoseconds_since(start);
+    now.store(over, std::memory_order_relaxed);
+  }
+};
+
+// How often each of the contenders was served.
+using counts = std::vector<std::uint64_t>;
+
+template <class Place>
+counts count(const std::vector<apart<Place>>& places) {
+  counts all;
+  for (const auto& each : places) all.push_back(each.value.served.load(std::memory_order_relaxed));
+  return all;
+}
+
+double least_of_most(const counts& first, counts last) {
+  std::transform(last.begin(), last.end(), first.begin(), last.begin(), std::minus<>());
+  const auto [least, most] = std::minmax_element(last.begin(), last.end());
+  return static_cast<double>(*least) / static_cast<double>(*most);
+}
+
 template <class Mutex>
 class arena {
  public:
@@ -89,34 +129,26 @@ class arena {
     keep(seed);
   }
 
-  // Called by a thread of its own, while the contenders are at it.
   sample watch() {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    const std::vector<std::uint64_t> before = counts();
-    const std::uint64_t first_turn = shared_.value.turns.load(std::memory_order_relaxed);
-    const auto start = clock::now();
-    now_.value.store(measuring, std::memory_order_relaxed);
-    std::this_thread::sleep_for(current_settings().duration);
-    std::vector<std::uint64_t> served = counts();
-    const std::uint64_t final_turn = shared_.value.turns.load(std::memory_order_relaxed);
-    const double elapsed = nanoseconds_since(start);
-    now_.value.store(over, std::memory_order_relaxed);
-
-    const double turns = static_cast<double>(final_turn - first_turn);
+    struct view {
+      counts served;
+      std::uint64_t turns;
+    };
+    const period seen(now_.value, [this] {
+      return view{count(places_), shared_.value.turns.load(std::memory_order_relaxed)};
+    });
+    const double turns = static_cast<double>(seen.last.turns - seen.first.turns);
     double longest = 0;
-    for (std::size_t i = 0; i < served.size(); ++i) {
-      const place& each = places_[i].value;
-      served[i] -= before[i];
+    for (const auto& [each] : places_) {
       // He who was still waiting at the end has waited since his last turn, or since we began to look.
-      const std::uint64_t since = std::max(each.last_turn.load(std::memory_order_relaxed), first_turn);
-      const std::uint64_t in_progress = since < final_turn ? final_turn - since : 0;
+      const std::uint64_t since = std::max(each.last_turn.load(std::memory_order_relaxed), seen.first.turns);
+      const std::uint64_t in_progress = since < seen.last.turns ? seen.last.turns - since : 0;
       const std::uint64_t overtaken = std::max(each.overtaken.load(std::memory_order_relaxed), in_progress);
       longest = std::max({longest, static_cast<double>(each.longest_wait.load(std::memory_order_relaxed)),
-                          static_cast<double>(overtaken) * elapsed / turns});
+                          static_cast<double>(overtaken) * seen.elapsed / turns});
     }
-    const auto [least, most] = std::minmax_element(served.begin(), served.end());
-    return {turns / elapsed * 1e3,
-            {static_cast<double>(*least) / static_cast<double>(*most), wait_of(0.5), wait_of(0.99), wait_of(0.999),
+    return {turns / seen.elapsed * 1e3,
+            {least_of_most(seen.first.served, seen.last.served), wait_of(0.5), wait_of(0.99), wait_of(0.999),
              longest / 1e6}};
   }
 
@@ -126,26 +158,20 @@ class arena {
     std::atomic<std::uint64_t> turns{0};  // guarded by mu; atomic only because watch() reads it from outside
   };
 
-  std::vector<std::uint64_t> counts() const {
-    std::vector<std::uint64_t> all;
-    for (const auto& each : places_) all.push_back(each.value.served.load(std::memory_order_relaxed));
-    return all;
-  }
-
   // Microseconds that the part `share` of the timed calls waited less.
   double wait_of(double share) const {
-    std::array<std::uint64_t, bins> counts{};
+    std::array<std::uint64_t, bins> timed{};
     std::uint64_t all = 0;
     for (const auto& each : places_) {
       for (std::size_t bin = 0; bin < bins; ++bin) {
-        const std::uint64_t count = each.value.waits[bin].load(std::memory_order_relaxed);
-        counts[bin] += count;
-        all += count;
+        const std::uint64_t waits = each.value.waits[bin].load(std::memory_order_relaxed);
+        timed[bin] += waits;
+        all += waits;
       }
     }
     std::size_t bin = 0;
-    for (auto below = static_cast<double>(counts[0]); bin + 1 < bins && below < share * static_cast<double>(all);) {
-      below += static_cast<double>(counts[++bin]);
+    for (auto below = static_cast<double>(timed[0]); bin + 1 < bins && below < share * static_cast<double>(all);) {
+      below += static_cast<double>(timed[++bin]);
     }
     return microseconds_of(bin);
   }
@@ -209,31 +235,14 @@ sample among_threads_alone(int contenders) {
       keep(seed);
     });
   }
-  const auto counts = [&places] {
-    std::vector<std::uint64_t> served;
-    for (const auto& each : places) served.push_back(each.value.served.load(std::memory_order_relaxed));
-    return served;
-  };
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  const std::vector<std::uint64_t> before = counts();
-  const auto start = clock::now();
-  now.value.store(measuring, std::memory_order_relaxed);
-  std::this_thread::sleep_for(current_settings().duration);
-  std::vector<std::uint64_t> served = counts();
-  const double elapsed = nanoseconds_since(start);
-  now.value.store(over, std::memory_order_relaxed);
+  const period seen(now.value, [&] { return count(places); });
   for (std::thread& each : threads) each.join();
 
   std::int64_t longest = 0;
-  std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < served.size(); ++i) {
-    served[i] -= before[i];
-    sum += served[i];
-    longest = std::max(longest, places[i].value.longest_gap.load(std::memory_order_relaxed));
-  }
-  const auto [least, most] = std::minmax_element(served.begin(), served.end());
-  return {static_cast<double>(sum) / elapsed * 1e3,
-          {static_cast<double>(*least) / static_cast<double>(*most), 0, 0, 0, static_cast<double>(longest) / 1e6}};
+  for (const auto& [each] : places) longest = std::max(longest, each.longest_gap.load(std::memory_order_relaxed));
+  const auto sum = [](const counts& all) { return std::accumulate(all.begin(), all.end(), std::uint64_t{0}); };
+  return {static_cast<double>(sum(seen.last) - sum(seen.first)) / seen.elapsed * 1e3,
+          {least_of_most(seen.first, seen.last), 0, 0, 0, static_cast<double>(longest) / 1e6}};
 }
 
 void add_contention(suite& all, int contenders, std::vector<goal> goals) {

@@ -129,9 +129,9 @@ const registration locks([](suite& all) {
 
 // ---- those that wait: S6 to S11 --------------------------------------------------------------------------------------------------
 
-// Long enough for the last who has said that he is about to wait to do so; a writer gives way for 1 ms before that. If he does not,
-// one figure is wrong.
-void settle() { turnkey::this_goroutine::sleep_for(2ms); }
+// Long enough for so many who have said that they are about to wait to do so. A writer gives way for 1 ms before that, and queues up
+// when his turn comes again. If the last one does not, one figure is wrong.
+void settle(int waiters) { turnkey::this_goroutine::sleep_for(2ms + waiters * 1us); }
 
 constexpr int least_woken = 1000;
 
@@ -207,7 +207,7 @@ sample passed(int waiters) {
     }
   }
   about_to_wait.wait();
-  settle();
+  settle(count * waiters);
   const auto start = clock::now();
   for (Gate& gate : gates) gate.open();
   woken.wait();
@@ -296,6 +296,8 @@ sample given_up(int waiters) {
       gate.pass();
     });
   }
+  about_to_wait.wait();
+  settle(waiters);
   double elapsed = 0;
   for (int i = 0; i < times; ++i) {
     std::stop_source quitting;
@@ -306,7 +308,7 @@ sample given_up(int waiters) {
       gate.pass(quitting.get_token());
     });
     about_to_wait.wait();
-    settle();
+    settle(1);
     const auto start = clock::now();
     quitting.request_stop();
     quitter.wait();

@@ -785,35 +785,22 @@ bool update_stopped_before(numbers& m, std::string_view key, const number_change
 void add_one(std::optional<int>& n) { n = n.value_or(0) + 1; }
 void must_not_run(std::optional<int>& /*n*/) { ADD_FAILURE() << "must not run"; }
 
-// Is in the update() of a key, from its beginning to its end.
-class slow_update {
- public:
-  slow_update(const stage& where, numbers& m, std::string_view key) : crew_(where) {
-    crew_.start([&m, this, key] {
-      m.update(key, [&](std::optional<int>& n) {
-        line_.wait();
-        line_.wait();
-        add_one(n);
-      });
-    });
-    line_.wait();
-  }
-  void end() {
-    line_.wait();
-    crew_.join();
-  }
-
- private:
-  support::start_line line_{2};
-  support::crew crew_;
-};
+// Somebody who is in the update() of a key, until its end().
+support::somebody_inside slow_update(const stage& where, numbers& m, std::string_view key) {
+  return {where, [&m, key](const auto& stay) {
+            m.update(key, [&](std::optional<int>& n) {
+              stay();
+              add_one(n);
+            });
+          }};
+}
 
 }  // namespace
 
 TEST(ConcurrentMap, UpdatesAtOnceInAnyFormIfNobodyElseUpdatesTheKey) {
   support::run_everywhere([](const stage& where) {
     numbers m;
-    slow_update other(where, m, "another");
+    auto other = slow_update(where, m, "another");
     int n = 0;
     for (const auto& forms : {patient_forms(), timed_out_forms()}) {
       for (const auto& form : forms) {
@@ -833,7 +820,7 @@ TEST(ConcurrentMap, DoesNotCallWhatWouldHaveToWaitTooLongForItsKey) {
   support::run_everywhere([](const stage& where) {
     numbers m;
     m.store("one", 1);
-    slow_update other(where, m, "one");
+    auto other = slow_update(where, m, "one");
     for (const auto& form : timed_out_forms()) {
       EXPECT_FALSE(form.update(m, "one", must_not_run)) << form.name;
       EXPECT_TRUE(form.update(m, "two", add_one)) << form.name;
@@ -855,7 +842,7 @@ TEST(ConcurrentMap, LetsAnUpdateGiveUpWhenAStopIsRequested) {
     std::stop_source stop;
     support::watched caller;
     support::watched writer;
-    slow_update other(where, m, "one");
+    auto other = slow_update(where, m, "one");
     support::crew others(where);
     others.start(caller, [&] { EXPECT_FALSE(m.update(stop.get_token(), "one", must_not_run)); });
     EXPECT_TRUE(caller.comes_to_wait());
@@ -875,7 +862,7 @@ TEST(ConcurrentMap, UpdatesWhenTheKeyComesFreeInTime) {
     for (const auto& form : patient_forms()) {
       numbers m;
       support::watched caller;
-      slow_update other(where, m, "one");
+      auto other = slow_update(where, m, "one");
       support::crew others(where);
       others.start(caller, [&] { EXPECT_TRUE(form.update(m, "one", [](auto& n) { n = *n + 10; })) << form.name; });
       EXPECT_TRUE(caller.comes_to_wait()) << form.name;

@@ -112,28 +112,15 @@ void expect_no_write(snapshot<pointed>& it, const limited_form& form) {
   EXPECT_FALSE(form.update(it, must_not_run)) << form.name;
 }
 
-// Is in update(), and so has the turn of writers, from its beginning to its end.
-class slow_writer {
- public:
-  slow_writer(const stage& where, snapshot<pointed>& it) : crew_(where) {
-    crew_.start([&] {
-      it.update([&](pointed& copy) {
-        line_.wait();
-        line_.wait();
-        copy = std::make_shared<int>(*copy + 1);
-      });
-    });
-    line_.wait();
-  }
-  void end() {
-    line_.wait();
-    crew_.join();
-  }
-
- private:
-  support::start_line line_{2};
-  support::crew crew_;
-};
+// Somebody who is in update(), and so has the turn of writers, until its end().
+support::somebody_inside slow_writer(const stage& where, snapshot<pointed>& it) {
+  return {where, [&it](const auto& stay) {
+            it.update([&](pointed& copy) {
+              stay();
+              copy = std::make_shared<int>(*copy + 1);
+            });
+          }};
+}
 
 }  // namespace
 
@@ -361,7 +348,7 @@ TEST(Snapshot, TakesValuesToBeMovedAndToBeCopied) {
 TEST(Snapshot, StaysAsItIsIfAWriterGivesUpBeforeItsTurn) {
   support::run_everywhere([](const stage& where) {
     snapshot<pointed> it(std::make_shared<int>(0));
-    slow_writer other(where, it);
+    auto other = slow_writer(where, it);
     for (const auto& form : timed_out_forms()) expect_no_write(it, form);
     expect_no_write(it, stopped_before());
     EXPECT_FALSE(it.update_for(1ms, must_not_run));
@@ -378,7 +365,7 @@ TEST(Snapshot, LetsAWriterGiveUpWhenAStopIsRequested) {
     std::stop_source stop;
     support::watched storing;
     support::watched updating;
-    slow_writer other(where, it);
+    auto other = slow_writer(where, it);
     support::crew others(where);
     others.start(storing, [&] { EXPECT_FALSE(it.store(stop.get_token(), nullptr)); });
     others.start(updating, [&] { EXPECT_FALSE(it.update(stop.get_token(), must_not_run)); });
@@ -398,7 +385,7 @@ TEST(Snapshot, IsWrittenByWhoeverWaitsWhenItsTurnComesInTime) {
       support::watched storing;
       support::watched updating;
       int seen = 0;
-      slow_writer other(where, it);
+      auto other = slow_writer(where, it);
       support::crew others(where);
       others.start(updating, [&] {
         EXPECT_TRUE(form.update(it, [&](pointed& copy) {

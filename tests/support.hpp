@@ -260,6 +260,30 @@ class start_line {
   std::atomic<int> arrived_{0};
 };
 
+// Somebody who is inside a call from when this is made to end(): call(stay) is to call stay() where that is.
+class somebody_inside {
+ public:
+  template <class Call>
+  somebody_inside(const stage& where, Call call) : crew_(where) {
+    crew_.start([this, call] {
+      call([this] {
+        line_.wait();
+        line_.wait();
+      });
+    });
+    line_.wait();
+  }
+  // Lets them out, and waits until they are.
+  void end() {
+    line_.wait();
+    crew_.join();
+  }
+
+ private:
+  start_line line_{2};
+  crew crew_;
+};
+
 // --- what must not be touched any more ------------------------------------------------------------------------------
 
 // Holds one T and ends its life when told to. Whoever touches it afterwards is found out: by AddressSanitizer at once,
