@@ -108,7 +108,7 @@ template <class T>
 inline bool restartable_store_unless(const std::atomic<std::uint32_t>& guard, std::atomic<T>& word, T expected,
                                      T desired) noexcept {
 #if defined(__x86_64__)
-  static_assert(sizeof(T) == 4 || sizeof(T) == 8);
+  static_assert(sizeof(std::atomic<T>) == 4 || sizeof(std::atomic<T>) == 8);
   // order: release -- a plain x86 store is one. The guard is looked at first, so that the word is as who has cleared it left it.
   asm goto(TURNKEY_RSEQ_BEGIN
            "cmpl $0, %[guard]\n\t"
