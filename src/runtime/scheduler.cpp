@@ -52,8 +52,6 @@ constinit std::atomic<int> exit_status{0};
 }  // namespace
 
 bool scheduler::start() noexcept {
-  if (is_started()) [[likely]]
-    return true;
   start_lock.lock();
   bool started = is_started();
   if (!started) {

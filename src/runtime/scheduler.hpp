@@ -35,7 +35,7 @@ class scheduler {
   static constexpr std::uint32_t max_workers = 4096 + 4096;  // max_procs() and those that are blocked
   static constexpr int max_procs_limit = 4096;
 
-  // Starts the first worker and the monitor, once. False if there is no thread to be had.
+  // Starts the first worker and the monitor, once; for who has found that they are not. False if there is no thread to be had.
   static bool start() noexcept;
   static bool is_started() noexcept { return is_started_.load(std::memory_order_acquire); }
 
