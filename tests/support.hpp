@@ -360,17 +360,22 @@ class dice {
   std::uint64_t state_;
 };
 
-// The time and the luck of one stress test: TURNKEY_TEST_SECONDS (1) and TURNKEY_TEST_SEED (another one each time).
+// The luck of one test: TURNKEY_TEST_SEED, or another one each time. Printed, so that it can be had again.
+inline std::uint64_t test_seed() {
+  const char* const given = std::getenv("TURNKEY_TEST_SEED");
+  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  std::printf("TURNKEY_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  std::fflush(stdout);
+  return seed;
+}
+
+// The time and the luck of one stress test: TURNKEY_TEST_SECONDS (1), and a test_seed().
 class stress {
  public:
   stress() {
-    const char* const seed = std::getenv("TURNKEY_TEST_SEED");
-    seed_ = seed != nullptr ? std::strtoull(seed, nullptr, 0) : std::random_device{}();
     const char* const seconds = std::getenv("TURNKEY_TEST_SECONDS");
     const std::chrono::duration<double> length(seconds != nullptr ? std::strtod(seconds, nullptr) : 1.0);
     end_ = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::nanoseconds>(length);
-    std::printf("TURNKEY_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed_));
-    std::fflush(stdout);
   }
 
   // Calls round(where, size, seed) on every stage by turns until the time is over or something has failed; `size` starts
@@ -388,7 +393,7 @@ class stress {
   }
 
  private:
-  std::uint64_t seed_;
+  std::uint64_t seed_ = test_seed();
   std::chrono::steady_clock::time_point end_;
 };
 

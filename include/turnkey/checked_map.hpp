@@ -39,6 +39,8 @@
 
 namespace turnkey {
 
+// All of it is in line, so that Map's functions are called, or are not, as if nobody stood in between.
+//
 // Reads and writes as std's containers: const members read, the others write, except find, at, begin and end, which read.
 // Any number may read at once, from goroutines and OS threads; who writes must be alone. Each function does and throws what its
 // namesake of Map does and throws. Keys are given as a K: there is no look-up by what merely compares with one. Go: the index
@@ -88,70 +90,77 @@ class checked_map {
   [[nodiscard]] bool empty() const noexcept { return map_.empty(); }
 
   // Look-ups; end() or false if it is not there. Go: m[k], v, ok := m[k].
-  [[nodiscard]] bool contains(const K& key) const {
+  [[nodiscard, gnu::always_inline]] bool contains(const K& key) const {
     guard_.read();
     return map_.contains(key);
   }
-  [[nodiscard]] size_type count(const K& key) const { return contains(key) ? 1 : 0; }
+  [[nodiscard, gnu::always_inline]] size_type count(const K& key) const { return contains(key) ? 1 : 0; }
   // Throws std::out_of_range if it is not there.
-  [[nodiscard]] V& at(const K& key) {
+  [[nodiscard, gnu::always_inline]] V& at(const K& key) {
     guard_.read();
     return map_.at(key);
   }
-  [[nodiscard]] const V& at(const K& key) const {
+  [[nodiscard, gnu::always_inline]] const V& at(const K& key) const {
     guard_.read();
     return map_.at(key);
   }
-  [[nodiscard]] iterator find(const K& key) {
+  [[nodiscard, gnu::always_inline]] iterator find(const K& key) {
     const map_guard::changes seen = guard_.read();
     return iterator(map_.find(key), guard_, seen);
   }
-  [[nodiscard]] const_iterator find(const K& key) const {
+  [[nodiscard, gnu::always_inline]] const_iterator find(const K& key) const {
     const map_guard::changes seen = guard_.read();
     return const_iterator(map_.find(key), guard_, seen);
   }
 
   // A write, even if the key is there: this is how values are assigned. The assignment to what it returns comes afterwards and is
   // not watched, as in Go. Go: m[k] = v.
-  V& operator[](const K& key) { return at_or_new(key); }
-  V& operator[](K&& key) { return at_or_new(std::move(key)); }
+  [[gnu::always_inline]] V& operator[](const K& key) { return at_or_new(key); }
+  [[gnu::always_inline]] V& operator[](K&& key) { return at_or_new(std::move(key)); }
   // Writes, whether they add an element or not; the iterator to the key's element, and whether it is new.
   template <class... Args>
-  std::pair<iterator, bool> try_emplace(const K& key, Args&&... args) {
-    return added([&] { return map_.try_emplace(key, std::forward<Args>(args)...); });
+  [[gnu::always_inline]] std::pair<iterator, bool> try_emplace(const K& key, Args&&... args) {
+    map_guard::write once(guard_);
+    return added(once, map_.try_emplace(key, std::forward<Args>(args)...));
   }
   template <class... Args>
-  std::pair<iterator, bool> try_emplace(K&& key, Args&&... args) {
-    return added([&] { return map_.try_emplace(std::move(key), std::forward<Args>(args)...); });
+  [[gnu::always_inline]] std::pair<iterator, bool> try_emplace(K&& key, Args&&... args) {
+    map_guard::write once(guard_);
+    return added(once, map_.try_emplace(std::move(key), std::forward<Args>(args)...));
   }
   template <class U = V>
-  std::pair<iterator, bool> insert_or_assign(const K& key, U&& value) {
-    return added([&] { return map_.insert_or_assign(key, std::forward<U>(value)); });
+  [[gnu::always_inline]] std::pair<iterator, bool> insert_or_assign(const K& key, U&& value) {
+    map_guard::write once(guard_);
+    return added(once, map_.insert_or_assign(key, std::forward<U>(value)));
   }
   template <class U = V>
-  std::pair<iterator, bool> insert_or_assign(K&& key, U&& value) {
-    return added([&] { return map_.insert_or_assign(std::move(key), std::forward<U>(value)); });
+  [[gnu::always_inline]] std::pair<iterator, bool> insert_or_assign(K&& key, U&& value) {
+    map_guard::write once(guard_);
+    return added(once, map_.insert_or_assign(std::move(key), std::forward<U>(value)));
   }
-  std::pair<iterator, bool> insert(const value_type& element) {
-    return added([&] { return map_.insert(element); });
+  [[gnu::always_inline]] std::pair<iterator, bool> insert(const value_type& element) {
+    map_guard::write once(guard_);
+    return added(once, map_.insert(element));
   }
-  std::pair<iterator, bool> insert(value_type&& element) {
-    return added([&] { return map_.insert(std::move(element)); });
+  [[gnu::always_inline]] std::pair<iterator, bool> insert(value_type&& element) {
+    map_guard::write once(guard_);
+    return added(once, map_.insert(std::move(element)));
   }
   template <class... Args>
-  std::pair<iterator, bool> emplace(Args&&... args) {
-    return added([&] { return map_.emplace(std::forward<Args>(args)...); });
+  [[gnu::always_inline]] std::pair<iterator, bool> emplace(Args&&... args) {
+    map_guard::write once(guard_);
+    return added(once, map_.emplace(std::forward<Args>(args)...));
   }
 
   // How many were erased: 1 or 0. Go: delete.
-  size_type erase(const K& key) {
+  [[gnu::always_inline]] size_type erase(const K& key) {
     map_guard::write once(guard_);
     const size_type erased = map_.erase(key);
     once.end(erased);
     return erased;
   }
   // The iterator to the element after it: how to go on while iterating.
-  iterator erase(const iterator& where) {
+  [[gnu::always_inline]] iterator erase(const iterator& where) {
     guard_.step(where.seen_);
     auto next = std::next(where.base_);
     {
@@ -186,11 +195,11 @@ class checked_map {
 
   // In the order of Map; Go's is random. begin() reads, and has the next change recorded, so that a report can name who made
   // it. end() is not checked. Go: range.
-  [[nodiscard]] iterator begin() {
+  [[nodiscard, gnu::always_inline]] iterator begin() {
     const map_guard::changes seen = guard_.begin();
     return iterator(map_.begin(), guard_, seen);
   }
-  [[nodiscard]] const_iterator begin() const {
+  [[nodiscard, gnu::always_inline]] const_iterator begin() const {
     const map_guard::changes seen = guard_.begin();
     return const_iterator(map_.begin(), guard_, seen);
   }
@@ -201,19 +210,17 @@ class checked_map {
 
  private:
   template <class Key>
-  V& at_or_new(Key&& key) {
+  [[gnu::always_inline]] V& at_or_new(Key&& key) {
     map_guard::write once(guard_);
     auto [where, is_new] = map_.try_emplace(std::forward<Key>(key));  // if const, GCC asks is_new on each way
     if (!is_new) return *once.end_with(&where->second);
     once.end(1);
     return where->second;
   }
-  template <class Add>
-  std::pair<iterator, bool> added(Add add) {
-    map_guard::write once(guard_);
-    auto result = add();
-    if (result.second) once.change();
-    return {iterator(std::move(result.first), guard_, once.after()), result.second};
+  [[gnu::always_inline]] std::pair<iterator, bool> added(map_guard::write& once,
+                                                         std::pair<typename Map::iterator, bool>&& result) {
+    const map_guard::changes seen = result.second ? once.end(1) : once.end();
+    return {iterator(std::move(result.first), guard_, seen), result.second};
   }
   Map give_away() noexcept(std::is_nothrow_move_constructible_v<Map>) {
     map_guard::write once(guard_);

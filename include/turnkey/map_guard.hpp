@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include <turnkey/map_guard_state.hpp>
+#include <turnkey/word_in_memory.hpp>
 
 namespace turnkey {
 
@@ -36,31 +37,28 @@ class map_guard {
 
   // Somebody reads; what an iterator to what it finds must remember. Fatal while somebody writes.
   [[gnu::no_sanitize_thread]] changes read() const noexcept {
-    const changes seen = fresh();
-    if (!state::is_free(seen)) [[unlikely]]
+    if (!platform::is_at_least_now(state_, state::least_free)) [[unlikely]]
       fail_read();
-    return seen;
+    return state_;
   }
   // The same, and it is going to iterate, so that the next change is worth recording.
   [[nodiscard, gnu::no_sanitize_thread]] changes begin() const noexcept {
-    const changes since = fresh();
-    if (!state::is_free(since)) [[unlikely]]
-      fail_iterate(since);
+    if (!platform::is_at_least_now(state_, state::least_free)) [[unlikely]]
+      fail_iterate(state_);
     const std::atomic_ref<bool> is_watched(is_watched_);  // others may begin at the same time
     if (!is_watched.load(std::memory_order_relaxed)) is_watched.store(true, std::memory_order_relaxed);
-    return since;
+    return state_;
   }
-  // Somebody looks at its iterator's element. Fatal if an element has come or gone since.
+  // Somebody looks at its iterator's element. Fatal if an element has come or gone since. Nothing where the compiler sees that
+  // this thread has done nothing since it looked last.
   [[gnu::no_sanitize_thread]] void look(changes since) const noexcept {
     if (state_ != since) [[unlikely]]
       fail_iterate(since);
   }
-  // Somebody goes to the next element. Fatal as look(). Who has just looked at this one looks once for both; but whatever comes
-  // next looks again, since the compiler does not know the state any more.
-  [[gnu::no_sanitize_thread]] void step(changes since) const noexcept {
-    if (state_ != since) [[unlikely]]
+  // Somebody goes to the next element. Fatal as look().
+  void step(changes since) const noexcept {
+    if (!platform::is_now(state_, since)) [[unlikely]]
       fail_iterate(since);
-    asm volatile("" : "+m"(state_));
   }
 
   // Somebody writes, as long as this lives, or until end(). Fatal if somebody else does.
@@ -73,7 +71,7 @@ class map_guard {
       if (has_changed_) {
         guard_.leave_changed(state::free + 1);
       } else {
-        guard_.leave(state::free);
+        guard_.leave();
       }
     }
     write(const write&) = delete;
@@ -81,22 +79,21 @@ class map_guard {
 
     // Elements come or go in this write: iterators made before are no good any more.
     void change() noexcept { has_changed_ = true; }
-    // The write is over, and `count` elements, at most one, have come or gone. Costs no branch if that was not known before.
-    [[gnu::always_inline]] void end(std::size_t count) noexcept {
-      half step = state::free + static_cast<half>(count);
-      asm volatile("" : "+r"(step));  // empty: keeps the compiler from adding the two to the state one by one
-      guard_.leave_changed(step);
+    // The write is over, and nothing has come or gone. What an iterator that it returns must remember.
+    [[gnu::always_inline]] changes end() noexcept {
       has_ended_ = true;
+      return guard_.leave();
+    }
+    // The write is over, and `count` elements, at most one, have come or gone. Costs no branch if that was not known before.
+    [[gnu::always_inline]] changes end(std::size_t count) noexcept {
+      has_ended_ = true;
+      return guard_.leave_changed(state::free + static_cast<state::word>(count));
     }
     // The write is over, and nothing has come or gone. Returns `found`, which its caller is going to return.
     template <class T>
     [[nodiscard, gnu::always_inline]] T* end_with(T* found) noexcept {
       has_ended_ = true;
       return static_cast<T*>(guard_.leave_with(found));
-    }
-    // What an iterator that the write returns must remember.
-    [[nodiscard, gnu::no_sanitize_thread]] changes after() const noexcept {
-      return state::settled(guard_.state_ + state::free + (has_changed_ ? 1 : 0));
     }
 
    private:
@@ -111,43 +108,34 @@ class map_guard {
  private:
   friend struct data::map_guard_report;
   using state = map_guard_state;
-  using half = state::half;
 
   // ThreadSanitizer is to report the race on the map, not the one on its guard: hence the attributes.
-  // A plain load: what was looked at by the same caller a moment ago needs no second look (`it = find(k); use(*it)`), which
-  // the compiler would not join if it were atomic. If it races, so does the user's map, and that is what is being looked for.
-  // The assembly, which is empty, keeps it from being moved out of a loop.
-  [[gnu::no_sanitize_thread]] changes fresh() const noexcept {
-    asm volatile("" : "+m"(state_));
+  // The state is plainly loaded, as the map is: what the compiler knows of it already, it need not load. If that races, so does
+  // the user's map, and that is what is being looked for.
+  [[gnu::no_sanitize_thread]] bool is_watched() const noexcept { return is_watched_; }
+  void enter() noexcept {
+    if (!platform::add_now(state_, 0 - state::free)) [[unlikely]]
+      fail_write();
+  }
+  [[gnu::no_sanitize_thread]] changes leave() noexcept {
+    if (!platform::add_now(state_, state::free)) [[unlikely]]
+      leave_slow();
     return state_;
   }
-  // What writers change, each time by one instruction, into which a constant of this size fits.
-  [[gnu::no_sanitize_thread]] half& now() const noexcept { return reinterpret_cast<half&>(state_); }
-  [[gnu::no_sanitize_thread]] void enter() noexcept {
-    asm volatile("" : "+m"(state_));
-    if (state::is_negative(now() -= state::free)) [[unlikely]]
-      fail_write();
-    std::atomic_signal_fence(std::memory_order_seq_cst);  // keeps the compiler from moving what is written out
-  }
-  [[gnu::no_sanitize_thread]] void leave(half step) noexcept {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (state::is_negative(now() += step)) [[unlikely]]
-      leave_slow();
-  }
   // `found` goes through the slow path and comes back, so that no register is saved for it on the quick one.
-  [[gnu::no_sanitize_thread]] void* leave_with(void* found) noexcept {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (state::is_negative(now() += state::free)) [[unlikely]]
+  void* leave_with(void* found) noexcept {
+    if (!platform::add_now(state_, state::free)) [[unlikely]]
       return leave_slow_with(found);
     return found;
   }
-  [[gnu::no_sanitize_thread]] void leave_changed(half step) noexcept {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (is_watched_) [[unlikely]]
+  [[gnu::always_inline]] changes leave_changed(state::word step) noexcept {
+    if (is_watched()) [[unlikely]]
       note_changer(step);
-    leave(step);
+    if (!platform::add_now(state_, step)) [[unlikely]]
+      leave_slow();
+    return state_;
   }
-  void note_changer(half step) noexcept;
+  void note_changer(state::word step) noexcept;
   void leave_slow() noexcept;
   void* leave_slow_with(void* found) noexcept;
   [[noreturn]] void fail_read() const noexcept;

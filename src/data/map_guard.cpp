@@ -1,15 +1,15 @@
 // turnkey::map_guard: whether somebody writes, how often elements have come or gone, and who was the first to do that since
 // somebody began to iterate.
 //
-//   state_        one word, so that one comparison tells all. Lower half: three bits that say what goes on, then 29 that count
-//                 the changes of a round; upper half: rounds. An iterator remembers all of it
+//   state_        one word, so that one comparison tells all: three bits that say what goes on, then 29 that count the changes.
+//                 An iterator remembers all of it
 //                    011   free
 //                    000   somebody writes
 //                    010   caught: somebody has found a mistake, and everyone who looks is to stop
 //                    1xx   somebody has entered or left who must not; or count is 0, and a round is over
 //   is_watched_   an iteration has begun since the last change that was recorded. Set by who begins, cleared by who records
 //
-// Who enters takes `free` from the lower half, who leaves adds it, and one more for a change. That sums up to 0xx for those who may,
+// Who enters takes `free` from it, who leaves adds that, and one more for a change. That sums up to 0xx for those who may,
 // and to 1xx for all others: 011 - 011 = 000 and 000 + 011 = 011, but 000 - 011 = 101 (two write), 011 + 011 = 110 (two have
 // written), 010 - 011 = 111 and 010 + 011 = 101 (caught). So to enter and to leave are an addition to memory and a branch on
 // its sign each. The count's overflow is 100 as well, 000 + 011 + 1: it ends the round. Readers want no less than 011.
@@ -143,6 +143,8 @@ constexpr std::int64_t short_patience = 100'000'000;   // for one that is on rec
 
 // What map_guard's functions do when they fail; it may look into the guard.
 struct map_guard_report {
+  using state = map_guard_state;
+
   [[noreturn]] static void of_read(const map_guard& guard) noexcept {
     if (!is_first()) come_to_look();
     of_two(guard, "concurrent map read and map write", "reads", nullptr);
@@ -154,7 +156,7 @@ struct map_guard_report {
       of_one(guard, "iterator at the end of a map was used", "uses the end of",
              "there is no element: compare with end() first");
     }
-    const bool has_changed = ((guard.fresh() ^ since) & ~state::what_goes_on) != 0;
+    const bool has_changed = ((seen(guard) ^ since) & ~state::what_goes_on) != 0;
     const control* const me = parking::current_control;
     const control* const changer = guard.changer_.load(std::memory_order_relaxed);
     if (has_changed && me != nullptr && changer == me &&
@@ -166,21 +168,21 @@ struct map_guard_report {
   }
 
   // `mine`: what the writer has added in vain, and takes back: whether the map is free depends on the other one alone.
-  [[noreturn]] static void of_write(const map_guard& guard, map_guard::half mine, bool was_inside) noexcept {
-    replace(guard,
-            [mine](state::word seen) { return (seen & ~state::lower) | static_cast<map_guard::half>(seen - mine); });
+  [[noreturn]] static void of_write(const map_guard& guard, state::word mine, bool was_inside) noexcept {
+    replace(guard, [mine](state::word seen) { return seen - mine; });
     if (!is_first()) come_to_write(&guard, was_inside);
     of_two(guard, "concurrent map writes", "writes to", nullptr);
   }
 
  private:
-  using state = map_guard_state;
-
+  static map_guard::changes seen(const map_guard& guard) noexcept {
+    return std::atomic_ref(guard.state_).load(std::memory_order_relaxed);
+  }
   // What the state was.
   template <class F>
   static map_guard::changes replace(const map_guard& guard, F by) noexcept {
     const std::atomic_ref now(guard.state_);
-    map_guard::changes before = now.load(std::memory_order_relaxed);
+    map_guard::changes before = seen(guard);
     while (!now.compare_exchange_weak(before, by(before), std::memory_order_relaxed)) {
     }
     return before;
@@ -217,7 +219,8 @@ struct map_guard_report {
     the_case.subject.store(&guard, std::memory_order_release);
     // As early as can be: the other one is just leaving.
     const map_guard::changes before = catch_writer(guard);
-    if (suspect == nullptr && state::is_free(before)) the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
+    if (suspect == nullptr && static_cast<std::int32_t>(before) >= state::least_free)
+      the_case.is_anyone_suspect.store(true, std::memory_order_relaxed);
     char buffer[256];
     text changer(buffer, sizeof buffer);
     describe_changer(changer, guard.changer_.load(std::memory_order_relaxed),
@@ -245,7 +248,7 @@ struct map_guard_report {
 }  // namespace data
 
 // Not inlined, as all that ask who they are.
-[[gnu::noinline]] void map_guard::note_changer(half step) noexcept {
+[[gnu::noinline]] void map_guard::note_changer(state::word step) noexcept {
   if (step == state::free) return;  // nothing has changed after all
   parking::control* me = parking::current_control;
   if (me == nullptr) me = &parking::control::current();
@@ -255,9 +258,8 @@ struct map_guard_report {
 }
 
 [[gnu::noinline, gnu::cold]] void map_guard::leave_slow() noexcept {
-  changes left = fresh();
-  const changes next = state::settled(left);
-  if (next != left && std::atomic_ref(state_).compare_exchange_strong(left, next, std::memory_order_relaxed)) return;
+  changes left = state::round_is_over;
+  if (std::atomic_ref(state_).compare_exchange_strong(left, state::free, std::memory_order_relaxed)) return;
   data::map_guard_report::of_write(*this, state::free, true);
 }
 
@@ -271,7 +273,7 @@ struct map_guard_report {
   data::map_guard_report::of_iteration(*this, since);
 }
 [[gnu::noinline, gnu::cold]] void map_guard::fail_write() const noexcept {
-  data::map_guard_report::of_write(*this, -state::free, false);
+  data::map_guard_report::of_write(*this, 0 - state::free, false);
 }
 
 }  // namespace turnkey

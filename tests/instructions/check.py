@@ -23,7 +23,7 @@ BOUNDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bounds.txt")
 HEADER = """\
 # Instructions that each path of paths.cpp takes once, counted with GCC 12.2 -O2 for x86-64, glibc 2.36 and valgrind 3.19, so without
 # restartable sequences. check.py PROGRAM --record writes this file; check.py adds the tolerance. Of a path "over_std" it is the
-# difference to what the map beneath takes.
+# difference to what the map beneath takes, of one "percent_over_std" the hundredths of what that takes.
 """
 # What other inlining or another libc may add; less than any atomic operation with its jump around.
 TOLERANCE = 0.02
@@ -70,7 +70,9 @@ def count(program):
     each = {path: statistics.median(values) for path, values in attempts.items()}
     for path in [path for path in each if path.endswith("/beneath")]:
         over = path[: -len("/beneath")]
-        each[over + ".over_std"] = each.pop(over) - each.pop(path)
+        watched, beneath = each.pop(over), each.pop(path)
+        each[over + ".over_std"] = watched - beneath
+        each[over + ".percent_over_std"] = 100 * (watched - beneath) / beneath
     return each
 
 

@@ -7,8 +7,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <string>
 #include <turnkey/turnkey.hpp>
+#include <type_traits>
 #include <unordered_map>
+#include <vector>
 
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
@@ -177,6 +180,33 @@ void insert_erase(int count) {
   });
 }
 
+// All of these, and each as often: every element is added, counted, looked up, passed by, and erased.
+template <class Map>
+void all_of_it(int count) {
+  static const std::vector<typename Map::key_type> batch = [] {
+    std::vector<typename Map::key_type> made;
+    for (int i = 0; i < 100; ++i) {
+      if constexpr (std::is_same_v<typename Map::key_type, int>) {
+        made.push_back(i);
+      } else {
+        made.push_back("a key of 20 chars " + std::to_string(10 + i % 90) +
+                       std::string(static_cast<std::size_t>(i / 90), '+'));
+      }
+    }
+    return made;
+  }();
+  static Map map;
+  for (int left = count; left > 0; left -= static_cast<int>(batch.size())) {
+    int sum = 0;
+    for (const auto& key : batch) map.try_emplace(key, 1);
+    for (const auto& key : batch) ++map[key];
+    for (const auto& key : batch) sum += map.find(key)->second;
+    for (const auto& [key, value] : map) sum += value;
+    for (const auto& key : batch) map.erase(key);
+    keep(sum);
+  }
+}
+
 // ---- in a goroutine ------------------------------------------------------------------------------------------------
 
 void buffered_send_recv(int count) {
@@ -246,6 +276,8 @@ struct path {
 
 using checked_map = turnkey::checked_map<int, int>;
 using map_beneath = std::unordered_map<int, int>;
+using checked_map_of_strings = turnkey::checked_map<std::string, int>;
+using map_of_strings_beneath = std::unordered_map<std::string, int>;
 
 constexpr std::array on_a_thread{
     path{"mutex.lock_unlock", 4000, lock_unlock<turnkey::mutex>},
@@ -268,6 +300,10 @@ constexpr std::array on_a_thread{
     path{"checked_map.walk/beneath", 4000, walk<map_beneath>},
     path{"checked_map.insert_erase", 4000, insert_erase<checked_map>},
     path{"checked_map.insert_erase/beneath", 4000, insert_erase<map_beneath>},
+    path{"checked_map.all", 4000, all_of_it<checked_map>},
+    path{"checked_map.all/beneath", 4000, all_of_it<map_beneath>},
+    path{"checked_map.all_with_strings", 4000, all_of_it<checked_map_of_strings>},
+    path{"checked_map.all_with_strings/beneath", 4000, all_of_it<map_of_strings_beneath>},
 };
 
 // With TURNKEY_LOCK_ORDER=1, and then nothing else.
