@@ -36,23 +36,23 @@ class map_guard {
   map_guard& operator=(const map_guard&) = delete;
 
   // Somebody reads; what an iterator to what it finds must remember. Fatal while somebody writes.
-  [[gnu::no_sanitize_thread]] changes read() const noexcept {
+  changes read() const noexcept {
     if (!platform::is_at_least_now(state_, state::least_free)) [[unlikely]]
       fail_read();
-    return state_;
+    return known_state();
   }
   // The same, and it is going to iterate, so that the next change is worth recording.
-  [[nodiscard, gnu::no_sanitize_thread]] changes begin() const noexcept {
+  [[nodiscard]] changes begin() const noexcept {
     if (!platform::is_at_least_now(state_, state::least_free)) [[unlikely]]
-      fail_iterate(state_);
+      fail_iterate(known_state());
     const std::atomic_ref<bool> is_watched(is_watched_);  // others may begin at the same time
     if (!is_watched.load(std::memory_order_relaxed)) is_watched.store(true, std::memory_order_relaxed);
-    return state_;
+    return known_state();
   }
   // Somebody looks at its iterator's element. Fatal if an element has come or gone since. Nothing where the compiler sees that
   // this thread has done nothing since it looked last.
-  [[gnu::no_sanitize_thread]] void look(changes since) const noexcept {
-    if (state_ != since) [[unlikely]]
+  void look(changes since) const noexcept {
+    if (known_state() != since) [[unlikely]]
       fail_iterate(since);
   }
   // Somebody goes to the next element. Fatal as look().
@@ -109,18 +109,18 @@ class map_guard {
   friend struct data::map_guard_report;
   using state = map_guard_state;
 
-  // ThreadSanitizer is to report the race on the map, not the one on its guard: hence the attributes.
-  // The state is plainly loaded, as the map is: what the compiler knows of it already, it need not load. If that races, so does
-  // the user's map, and that is what is being looked for.
+  // Plain loads, as the map's own are: what the compiler knows already, it need not load. If they race, so does the user's map, and
+  // that is what is being looked for. ThreadSanitizer is to report the race on the map: hence the attributes.
+  [[gnu::no_sanitize_thread]] changes known_state() const noexcept { return state_; }
   [[gnu::no_sanitize_thread]] bool is_watched() const noexcept { return is_watched_; }
   void enter() noexcept {
     if (!platform::add_now(state_, 0 - state::free)) [[unlikely]]
       fail_write();
   }
-  [[gnu::no_sanitize_thread]] changes leave() noexcept {
+  changes leave() noexcept {
     if (!platform::add_now(state_, state::free)) [[unlikely]]
       leave_slow();
-    return state_;
+    return known_state();
   }
   // `found` goes through the slow path and comes back, so that no register is saved for it on the quick one.
   void* leave_with(void* found) noexcept {
@@ -133,7 +133,7 @@ class map_guard {
       note_changer(step);
     if (!platform::add_now(state_, step)) [[unlikely]]
       leave_slow();
-    return state_;
+    return known_state();
   }
   void note_changer(state::word step) noexcept;
   void leave_slow() noexcept;
