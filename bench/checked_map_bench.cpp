@@ -101,7 +101,7 @@ template <class Map>
 sample each_entry(void (*work)(fixture<Map>&)) {
   static fixture<Map> in;
   work(in);
-  return {time_each(2000, [work] { work(in); }) / entries};
+  return {time_each(10000, [work] { work(in); }) / entries};
 }
 
 // One piece of work on a map, watched and as it is.
@@ -141,14 +141,14 @@ void add_rows(suite& all, const std::string& keys) {
   add_row({walk<watched>, walk<beneath>}, "walk", "go to the next element");
   add_row({assign<watched>, assign<beneath>}, "assign", "go to the next element and assign to it, m[k] = v");
   add_row({add<watched>, add<beneath>}, "add", "add 1 to what is there, ++m.try_emplace(k, 0).first->second");
-  add_row(everything<beneath>, "all", "all of these, and each as often");
+  add_row(everything<beneath>, "all", "add an element, count it, look it up, pass by it, erase it");
 }
 
 // Others' maps, where they are.
 template <class Beneath>
 [[maybe_unused]] void add_other_row(suite& all, const std::string& keys, const std::string& name) {
   const std::string of = name.substr(0, name.find("::"));
-  everything<Beneath>.add_row(all, "all." + keys + "." + of, "the same with " + of + "'s flat map, " + keys + " keys",
+  everything<Beneath>.add_row(all, "all." + keys + "." + of, "what M.all." + keys + " does, with " + of + "'s flat map",
                               name, side::other);
 }
 
