@@ -140,7 +140,7 @@ void add_rows(suite& all, const std::string& keys) {
   add_row({add_and_erase<watched>, add_and_erase<beneath>}, "change", "add an element and erase it again");
   add_row({walk<watched>, walk<beneath>}, "walk", "go to the next element");
   add_row({assign<watched>, assign<beneath>}, "assign", "go to the next element and assign to it, m[k] = v");
-  add_row({add<watched>, add<beneath>}, "add", "add 1 to what is there, ++m.try_emplace(k, 0).first->second");
+  add_row({add<watched>, add<beneath>}, "add", "add 1 to what try_emplace finds");
   add_row(everything<beneath>, "all", "add an element, count it, look it up, pass by it, erase it");
 }
 
