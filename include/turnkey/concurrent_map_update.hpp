@@ -41,15 +41,20 @@ inline bool map_engine<Entry, Hash, Equal>::update(const typename Entry::registe
 template <class Entry, class Hash, class Equal>
 map_table& map_engine<Entry, Hash, Equal>::announce(std::uint64_t hash) {
   map_table* table = root_or_new();
-  for (;;) {
+  for (map_backoff backoff;;) {
     bucket& head = bucket_of(*table, hash);
-    std::uint64_t state = 0;
-    if (lock(head, state)) {
-      // order: seq_cst -- its release pairs with the writers' loads of the state (invariant K).
-      unlock(head, state);
+    const std::uint64_t state = head.state.load(std::memory_order_acquire);
+    if ((state & map_state::moved) != 0) {
+      table = table->next.load(std::memory_order_acquire);
+      continue;
+    }
+    // Locked and unlocked at once. order: seq_cst -- acquire and release: see lock() and unlock(); its release pairs with the
+    // writers' loads of the state (invariant K).
+    if ((state & map_state::locked) == 0 &&
+        head.state.replace(state, state + map_state::version, std::memory_order_seq_cst)) {
       return *table;
     }
-    table = table->next.load(std::memory_order_acquire);
+    backoff.wait();
   }
 }
 

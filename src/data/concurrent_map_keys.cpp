@@ -82,8 +82,10 @@ bool map_key_locks::has_lock(std::uint64_t hash) const noexcept {
 const void* map_key_locks::own_key(std::uint64_t hash, std::size_t n) noexcept {
   stripe* const all = stripes_.load(std::memory_order_acquire);
   if (all == nullptr) return nullptr;
-  const parking::control* const self = &parking::control::current();
   stripe& here = all[hash % stripe_count];
+  // What the caller holds has been in the list since it took it, and the caller reads no older list than that.
+  if (here.first.load(std::memory_order_relaxed) == nullptr) return nullptr;
+  const parking::control* const self = &parking::control::current();
   const latch_scope latched_here(here.latch);
   for (const lock* each = here.first.load(std::memory_order_relaxed); each != nullptr; each = each->next) {
     if (each->hash != hash || each->owner.load(std::memory_order_relaxed) != self || each->key == nullptr) continue;
