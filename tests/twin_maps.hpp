@@ -1,4 +1,4 @@
-// The same random calls on a watched_ map and on one that is not.
+// The same random calls on a watched map and on one that is not.
 #pragma once
 
 #include <gtest/gtest.h>

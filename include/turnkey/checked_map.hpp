@@ -19,7 +19,8 @@
 // As Go's it is a watchman and no proof: two that meet just between its looks are not seen. ThreadSanitizer sees them.
 //
 // Stricter than most maps: an iterator, also one from find(), is good until an element comes or goes, whichever that is and
-// whoever did it; then using it is fatal, never undefined. Going on after erasing is `it = m.erase(it)`, or erase_if().
+// whoever did it; then using it is fatal, never undefined (but for one kept over exactly 536,870,912 changes, or a multiple of that,
+// which is taken for a new one). Going on after erasing is `it = m.erase(it)`, or erase_if().
 // Changing the value of an element that is there, by m[k] = v as well, disturbs no iterator.
 // References to values are the map's own, for better or worse: nobody watches them.
 //

@@ -35,7 +35,7 @@ inline bool add_now(std::uint32_t& word, std::uint32_t value) noexcept {
   return is_so;
 }
 
-#else
+#else  // the same, in more instructions
 
 inline bool is_at_least_now(const std::uint32_t& word, std::int32_t least) noexcept {
   return static_cast<std::int32_t>(static_cast<const volatile std::uint32_t&>(word)) >= least;

@@ -17,7 +17,8 @@
 // All of it is plain loads and stores, as in Go's map. Of two who enter at once and both see `free` the second to leave finds it
 // taken back, unless one's whole write falls between the load and the store of the other's addition. Readers look, and say
 // nothing: the one who is in the wrong place may not notice, but the other one does. An iterator notices any change since it
-// was made, by whomever, at its next step and before it touches an element that may be gone.
+// was made, by whomever, at its next step and before it touches an element that may be gone - unless there were exactly 2^29 of
+// them, a whole round of the count, or a multiple of that.
 //
 // The first to notice reports, and wants to name the other. Who changed something under an iteration is on record. Who is
 // writing just now is not, for that would cost each write more than its looks: the reporter writes `caught`, and the other
